@@ -1,0 +1,271 @@
+"""How good a run is on studies it has not seen: its drafts beside the floors, and how well its head reads."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+
+from hilum import atomic, evaluation, objectives
+from hilum.data import manifest, splits
+from hilum.data.manifest import Dataset
+from hilum.data.targets import targets
+from hilum.errors import DataError, InputError
+from hilum.intake import films_of
+from hilum.metrics import calibration, floors, grounding, intervals
+from hilum.metrics.intervals import Interval
+from hilum.metrics.scorecard import Scorecard
+from hilum.page import demo_page
+from hilum.reporter import Reporter
+from hilum.study import Draft, Side, State, Study
+from hilum.text.findings import Reading, label
+
+MODEL = "model"
+NEAREST = "floor:nearest-image"
+"""The report of the training study whose films look most alike to an encoder that has seen no radiograph."""
+OWN = "retrieval:own-features"
+"""The same by the features that the model has learnt: no floor, but a system of its own."""
+SHOWN = 10
+Section = Literal["findings", "report"]
+
+
+@dataclass(frozen=True, slots=True)
+class HeadScore:
+    """How well the head reads one finding: ``roc_auc``, ``average_precision``, ``brier``, ``ece``."""
+
+    positives: int
+    negatives: int
+    measures: Mapping[str, Interval]
+
+
+@dataclass(frozen=True, slots=True)
+class Appraisal:
+    """What ``hilum evaluate`` found: drafts, scorecard, how far the findings head can be believed, and, where it
+    is known what was drawn where, whether the region maps lie there.
+
+    ``head`` holds every unsided finding with at least three known positives and negatives.
+    """
+
+    dataset: Dataset
+    part: str
+    section: Section
+    studies: tuple[Study, ...]
+    drafts: tuple[Draft, ...]
+    card: Scorecard
+    head: Mapping[str, HeadScore]
+    grounding: Mapping[str, Interval]
+
+    def texts(self) -> dict[str, str]:
+        """The drafts as they were scored, by study id."""
+        return {draft.study: _draft_text(draft, self.section) for draft in self.drafts}
+
+    def to_dict(self) -> dict[str, Any]:
+        """The scorecard's JSON with the part, what was scored and the head's areas added."""
+        return {
+            **self.card.to_dict(),
+            "data": self.dataset.info.name,
+            "simulated": self.dataset.info.simulated,
+            "part": self.part,
+            "section": self.section,
+            "calibration": {
+                "roc_auc_macro": self.mean("roc_auc"),
+                "ece_macro": self.mean("ece"),
+                "findings": {
+                    name: {"positives": one.positives, "negatives": one.negatives, **_plain(one.measures)}
+                    for name, one in self.head.items()
+                },
+            },
+            "grounding": _plain(self.grounding),
+        }
+
+    def mean(self, measure: str) -> float:
+        """The mean of a measure of the head over its findings; 0 where there is none."""
+        values = [one.measures[measure].value for one in self.head.values() if measure in one.measures]
+        return float(np.mean(values)) if values else 0.0
+
+    def to_text(self) -> str:
+        """For a terminal."""
+        pixels = "SIMULATED films" if self.dataset.info.simulated else "real films"
+        lines = [
+            f"{self.dataset.info.name}, {self.part}, {self.section}, {pixels}",
+            self.card.to_text().rstrip(),
+        ]
+        lines.append(
+            f"findings head, macro over {len(self.head)} findings: AUROC {self.mean('roc_auc'):.3f}, "
+            f"ECE {self.mean('ece'):.3f}"
+        )
+        lines += [
+            f"{name}: {one.value:.3f} ({one.low:.3f} to {one.high:.3f})"
+            for name, one in self.grounding.items()
+        ]
+        return "\n".join(lines) + "\n"
+
+
+def appraise(
+    run: Path, data: Path, part: str, *, section: Section | None = None, resamples: int = 1000, seed: int = 0
+) -> Appraisal:
+    """Drafts every study of ``part`` and scores the drafts beside the floors.
+
+    ``part`` is ``validation`` or ``test`` of the run's own split, or ``SPLIT/validation``. ``section`` says which
+    text is scored: the findings alone (the default on split ``r2gen``, as its papers do) or findings and
+    impression. Floors are made from the split's training reports, their constants chosen on its validation
+    reports; the nearest neighbour is by generic image features. Beside them stands retrieval by the run's own.
+    Raises RunError, DataError, InputError.
+    """
+    reporter = Reporter.load(run)
+    split_name, _, name = part.rpartition("/")
+    split_name = split_name or reporter.run.info.split
+    if name not in ("train", "validation", "test"):
+        raise InputError(f"no part {name!r} of a split", fix="name validation or test, or SPLIT/validation")
+    dataset = manifest.read(data, need_images=True)
+    split = splits.read(data, split_name)
+    section = section or ("findings" if split_name == "r2gen" else "report")
+    studies = _usable(dataset, split.part(name), section)
+    known = _usable(dataset, split.train, section)
+    if not studies or not known:
+        raise DataError(f"no studies with films and a reference in {split_name}/{name}", where=data)
+    drafts = reporter.report_all(dataset, studies)
+    texts = {draft.study: _draft_text(draft, section) for draft in drafts}
+    neighbours = {}
+    for system, features in ((NEAREST, reporter.generic_features), (OWN, reporter.own_features)):
+        nearest = floors.nearest(
+            features(dataset, known).astype(np.float64), features(dataset, studies).astype(np.float64)
+        )
+        neighbours[system] = {
+            study.id: _reference(known[index], section)
+            for study, index in zip(studies, nearest.tolist(), strict=True)
+        }
+    truths = {study.id: study.truth for study in studies} if dataset.info.simulated else None
+    card = evaluation.score(
+        {study.id: _reference(study, section) for study in studies},
+        {MODEL: texts, **neighbours},
+        train={study.id: _reference(study, section) for study in known},
+        validation={s.id: _reference(s, section) for s in _usable(dataset, split.validation, section)},
+        text_form="honest",
+        subsets=evaluation.subsets_of(studies),
+        truths=truths,
+        allow_empty=True,
+        resamples=resamples,
+        seed=seed,
+    )
+    return Appraisal(
+        dataset, f"{split_name}/{name}", section, tuple(studies), tuple(drafts), card,
+        _head_scores(studies, drafts, reporter.run.info.model.findings, resamples, seed),
+        grounded(studies, drafts, resamples, seed),
+    )  # fmt: skip
+
+
+def grounded(
+    studies: Sequence[Study], drafts: Sequence[Draft], resamples: int, seed: int
+) -> dict[str, Interval]:
+    """Whether the sentence that names a drawn finding looks where it was drawn (simulated films only).
+
+    One region for every drawn finding, view that shows it, and sentence that says it is present (and names no
+    other side): the peak of the map in the box (``pointing_game``), the overlap of the boxes, the share of the
+    view's attention inside. ``chance_inside`` is the share of the film that the boxes cover: what attention
+    spread evenly would give. Empty where fewer than two studies have one.
+    """
+    points, overlaps, shares, chances, owners = [], [], [], [], []
+    for study, draft in zip(studies, drafts, strict=True):
+        for sentence in draft.sentences:
+            said = label(sentence.text, further=True, reading=Reading.PLAIN)
+            for finding in study.truth:
+                stated = said.get(finding.kind)
+                if (
+                    stated is None
+                    or stated.state is not State.PRESENT
+                    or _other_side(stated.side, finding.side)
+                ):
+                    continue
+                for region in sentence.regions:
+                    boxes = [drawn.box for drawn in finding.regions if drawn.view == region.view]
+                    map_HW = np.array(region.grid)
+                    if not boxes or map_HW.sum() <= 0:
+                        continue
+                    points.append(grounding.hits(grounding.peak(map_HW, region.extent), boxes))
+                    overlaps.append(grounding.best_overlap(region.box, boxes))
+                    shares.append(grounding.share_inside(map_HW, region.extent, boxes))
+                    chances.append(grounding.share_inside(np.ones_like(map_HW), region.extent, boxes))
+                    owners.append(study.id)
+    if len(set(owners)) < 2:
+        return {}  # no interval without a second study
+    found = intervals.intervals(
+        grounding.grounding(points, overlaps, shares, owners), resamples=resamples, seed=seed
+    )
+    even = intervals.intervals(
+        grounding.grounding(points, overlaps, chances, owners), resamples=resamples, seed=seed
+    )
+    return {**found, "chance_inside": even["attention_inside"]}
+
+
+def _other_side(stated: Side | None, drawn: Side | None) -> bool:
+    return stated in (Side.LEFT, Side.RIGHT) and drawn in (Side.LEFT, Side.RIGHT) and stated is not drawn
+
+
+def keep(run: Path, appraisal: Appraisal) -> None:
+    """Writes the scorecard into the run's ``scores.json``, beside those of other parts."""
+    path = run / "scores.json"
+    scores: dict[str, Any] = {}
+    if path.is_file():
+        try:
+            scores = json.loads(path.read_text(encoding="utf-8"))
+        except ValueError:
+            raise InputError("not JSON", where=path, fix="remove it and evaluate again") from None
+    scores[f"{appraisal.dataset.info.name} {appraisal.part} {appraisal.section}"] = appraisal.to_dict()
+    atomic.write_text(path, json.dumps(scores, indent=1, ensure_ascii=False) + "\n")
+
+
+def page(appraisal: Appraisal, notes: Sequence[str] = ()) -> str:
+    """A page of the scores and the first ten studies of the part, in the order of the split: none is chosen."""
+    shown = [
+        (study, draft, films_of(study, appraisal.dataset.root))
+        for study, draft in list(zip(appraisal.studies, appraisal.drafts, strict=True))[:SHOWN]
+    ]
+    said = f"{appraisal.part} of {appraisal.dataset.info.name}: {appraisal.card.n} studies the model has not seen."
+    return demo_page(shown, appraisal.to_dict(), notes=[said, *notes])
+
+
+def _usable(dataset: Dataset, ids: Sequence[str], section: Section) -> list[Study]:
+    by_id = dataset.by_id()
+    there = [by_id[name] for name in ids if name in by_id]
+    return [study for study in there if objectives.learnable(study) and _reference(study, section)]
+
+
+def _reference(study: Study, section: Section) -> str:
+    if study.report is None:
+        return ""
+    parts = (
+        [study.report.findings] if section == "findings" else [study.report.findings, study.report.impression]
+    )
+    return " ".join(part.strip() for part in parts if part.strip())
+
+
+def _draft_text(draft: Draft, section: Section) -> str:
+    if section == "findings":
+        return draft.findings_text
+    return f"{draft.findings_text} {draft.impression}".strip()
+
+
+def _head_scores(
+    studies: Sequence[Study], drafts: Sequence[Draft], names: Sequence[str], resamples: int, seed: int
+) -> dict[str, HeadScore]:
+    shown = [name for name in names if "/" not in name]
+    wanted_SF = np.stack([targets(study, shown) for study in studies])
+    scores = {}
+    for column, name in enumerate(shown):
+        known = ~np.isnan(wanted_SF[:, column])
+        truth = wanted_SF[known, column] == 1
+        positives, negatives = int(truth.sum()), int((~truth).sum())
+        if min(positives, negatives) >= objectives.MIN_POSITIVES:
+            given = np.array([draft.findings[name].probability for draft in drafts])[known]
+            measured = calibration.intervals(truth, given, resamples=resamples, seed=seed)
+            scores[name] = HeadScore(positives, negatives, measured)
+    return scores
+
+
+def _plain(measures: Mapping[str, Interval]) -> dict[str, dict[str, float]]:
+    return {name: {"value": one.value, "low": one.low, "high": one.high} for name, one in measures.items()}

@@ -1,0 +1,159 @@
+"""A run folder: everything that is needed to use a trained model, and nothing of the data it was trained on.
+
+weights.safetensors   the parameters
+tokenizer.json        the vocabulary, so that a checkpoint never needs the data set to be rebuilt
+config.json           shape, search, thresholds, what it was trained on, checksums of the two files above
+scores.json           the scorecard, where the run has been evaluated
+log.jsonl             one object an epoch
+README.md             the model card
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import safetensors
+import safetensors.torch
+from torch import nn
+
+from hilum import atomic
+from hilum.decoding import SearchConfig
+from hilum.errors import RunError
+from hilum.models.report_model import ModelConfig, ReportModel
+from hilum.study import DISCLAIMER
+from hilum.text.tokenizer import Tokenizer
+
+FORMAT = "hilum-run-1"
+
+
+@dataclass(frozen=True, slots=True)
+class RunInfo:
+    """What ``config.json`` holds. ``thresholds``: finding -> (absent below, present from)."""
+
+    name: str
+    model: ModelConfig
+    search: SearchConfig
+    trained_on: str
+    data_sha256: str
+    split: str
+    simulated: bool
+    thresholds: dict[str, tuple[float, float]]
+    sided: tuple[str, ...] = ()
+    """Findings whose side the head was seen to read, on validation (``objectives.sided``)."""
+    training: dict[str, Any] = field(default_factory=dict)
+    weights_sha256: str = ""
+    tokenizer_sha256: str = ""
+    format: str = FORMAT
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """A run folder, loaded; the model is in evaluation mode."""
+
+    info: RunInfo
+    model: ReportModel
+    tokenizer: Tokenizer
+
+
+def save(folder: Path, info: RunInfo, model: nn.Module, tokenizer: Tokenizer) -> RunInfo:
+    """Writes a run; ``config.json`` comes last, so a folder that has it is whole. Returns the stamped info."""
+    weights = safetensors.torch.save({name: part.contiguous() for name, part in model.state_dict().items()})
+    words = tokenizer.to_json().encode()
+    info = replace(info, weights_sha256=_sha256(weights), tokenizer_sha256=_sha256(words))
+    atomic.write_bytes(folder / "weights.safetensors", weights)
+    atomic.write_bytes(folder / "tokenizer.json", words)
+    atomic.write_text(folder / "README.md", model_card(info))
+    atomic.write_bytes(
+        folder / "config.json", msgspec.json.format(msgspec.json.encode(info), indent=1) + b"\n"
+    )
+    return info
+
+
+def read_info(folder: Path) -> RunInfo:
+    """Reads ``config.json``. Raises RunError where it is missing, damaged or of another program or format."""
+    path = folder / "config.json"
+    if not folder.is_dir():
+        raise RunError("no such run folder", where=folder, fix="train one with `hilum train` or `hilum demo`")
+    if not path.is_file():
+        raise RunError(
+            "no config.json in it, so this is no finished run",
+            where=folder,
+            fix="finish it: `hilum train --resume`",
+        )
+    try:
+        info = msgspec.json.decode(path.read_bytes(), type=RunInfo)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise RunError(
+            f"not a run's configuration ({error})", where=path, fix="restore the file or train anew"
+        ) from None
+    if info.format != FORMAT:
+        raise RunError(
+            f"its format is {info.format!r}, this version reads {FORMAT!r}", where=path, fix="train anew"
+        )
+    return info
+
+
+def load(folder: Path) -> Run:
+    """Loads a run and checks every file against the checksums. Raises RunError naming the file at fault."""
+    info = read_info(folder)
+    weights = _checked(folder / "weights.safetensors", info.weights_sha256)
+    words = _checked(folder / "tokenizer.json", info.tokenizer_sha256)
+    tokenizer = Tokenizer.from_json(words.decode())
+    try:
+        model = ReportModel(info.model)
+        model.load_state_dict(safetensors.torch.load(weights))
+    except (ValueError, RuntimeError, safetensors.SafetensorError) as error:
+        what = f"its weights and its configuration do not fit together ({error})"
+        raise RunError(what[:300], where=folder, fix="restore the folder or train anew") from None
+    if len(tokenizer) != info.model.vocabulary:
+        raise RunError(
+            f"{len(tokenizer)} words, but the model has {info.model.vocabulary}",
+            where=folder / "tokenizer.json",
+        )
+    return Run(info, model.eval(), tokenizer)
+
+
+def _checked(path: Path, sha256: str) -> bytes:
+    if not path.is_file():
+        raise RunError("missing from the run", where=path, fix="restore the file or train anew")
+    data = path.read_bytes()
+    if _sha256(data) != sha256:
+        what = "damaged, or from another run (its checksum differs from config.json's)"
+        raise RunError(what, where=path, fix="restore the file or train anew")
+    return data
+
+
+def _sha256(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()
+
+
+def model_card(info: RunInfo) -> str:
+    """The model card as Markdown (after Mitchell et al., arXiv 1810.03993): what it is, made of, and not for."""
+    pixels = (
+        "**Simulated pixels.** It was trained on simulated radiographs; what it says of a real film means nothing."
+        if info.simulated
+        else "It was trained on real films of one public collection; other hospitals' films differ."
+    )
+    return f"""# {info.name}
+
+{DISCLAIMER}
+
+{pixels}
+
+| | |
+|---|---|
+| encoder | {info.model.encoder}, {info.model.image_size} x {info.model.image_size} pixels |
+| decoder | soft-attention LSTM (arXiv 1502.03044), hidden {info.model.hidden}, {info.model.vocabulary} words |
+| trained on | {info.trained_on}, split `{info.split}` |
+| data manifest SHA-256 | `{info.data_sha256}` |
+| weights SHA-256 | `{info.weights_sha256}` |
+
+Scores, beside their floors and with intervals, are in `scores.json` once `hilum evaluate` has been run.
+
+Not for: any decision about a patient; films of other body parts; children (the collection is of adults);
+films whose pixels were inverted or cropped. No audit by sex is possible: the collection does not record it.
+"""

@@ -1,0 +1,389 @@
+"""The command line: parse, one call, print. Public: scripts rely on these names (docs/commands.md)."""
+
+from __future__ import annotations
+
+import json
+import sys
+from dataclasses import asdict
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+import hilum
+from hilum import atomic
+from hilum.errors import HilumError, InputError, TextError
+from hilum.study import DISCLAIMER, Projection
+
+# What a command needs is imported inside it, so that `hilum label` does not wait for torch.
+
+app = typer.Typer(
+    name="hilum", no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False,
+    help=f"Chest X-rays to draft radiology reports. {DISCLAIMER}",
+)  # fmt: skip
+data_app = typer.Typer(no_args_is_help=True, help="Obtain, make, import and check data sets.")
+app.add_typer(data_app, name="data")
+
+
+class DataFormat(StrEnum):
+    """What `hilum data import` reads."""
+
+    OPENI = "openi"
+
+
+class LabelReading(StrEnum):
+    """The two readings of the findings labeller."""
+
+    CHEXPERT = "chexpert"
+    PLAIN = "plain"
+
+
+class TextForm(StrEnum):
+    """The named protocols of `hilum score`."""
+
+    AS_IS = "as-is"
+    HONEST = "honest"
+    R2GEN = "r2gen"
+    BOTH = "both"
+
+
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON document instead of a table.")]
+To = Annotated[Path, typer.Option("--to", help="The data set's folder.", show_default=False)]
+DataFolder = Annotated[Path, typer.Option("--data", help="A data set's folder.", show_default=False)]
+RunFolder = Annotated[Path, typer.Argument(metavar="RUN", help="A run folder.", show_default=False)]
+
+
+def main() -> None:
+    """Entry point: 0 done, 2 the user can mend it (one line on standard error), 130 interrupted."""
+    try:
+        app(standalone_mode=True)
+    except HilumError as error:
+        _fail(str(error))
+    except (
+        FileNotFoundError,
+        IsADirectoryError,
+        NotADirectoryError,
+        PermissionError,
+        FileExistsError,
+    ) as error:
+        _fail(f"{error.filename}: {error.strerror}")
+    except OSError as error:
+        _fail(f"{error.filename or 'the operating system says'}: {error.strerror or error}")
+    except KeyboardInterrupt:
+        typer.echo("hilum: interrupted", err=True)
+        sys.exit(130)
+
+
+def _fail(message: str) -> None:
+    typer.echo(f"hilum: error: {message}", err=True)
+    sys.exit(2)
+
+
+def _version(asked: bool) -> None:
+    if asked:
+        typer.echo(f"hilum {hilum.__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Say and leave.")
+    ] = False,
+) -> None:
+    """Options before the command."""
+
+
+@app.command()
+def demo(
+    out: Annotated[Path, typer.Option("--out", help="A new folder for data, run and page.")] = Path("demo"),
+    studies: Annotated[int, typer.Option("--studies", min=60, help="How many simulated studies.")] = 1500,
+    seed: Annotated[int, typer.Option("--seed", min=0)] = 0,
+) -> None:
+    """Everything once, on a laptop CPU: simulated data, a small training run, its scorecard, a page of drafts."""
+    from hilum import allocator
+    from hilum.demo import run_demo
+
+    allocator.keep_freed_memory()
+    page = run_demo(out, studies=studies, seed=seed)
+    typer.echo(f"Open {page} in a browser. {DISCLAIMER}")
+
+
+@data_app.command("get")
+def data_get(
+    collection: Annotated[str, typer.Argument(metavar="openi", show_default=False)],
+    to: To,
+    source: Annotated[str, typer.Option(help="auto, installed, wheel or official.")] = "auto",
+    offline: Annotated[Path | None, typer.Option(help="Take the archives from this folder instead.")] = None,
+) -> None:
+    """Obtain the reports of a public collection, verified. Their films: `hilum data import`."""
+    from hilum.data import openi
+
+    if collection != "openi":
+        raise InputError(f"no collection {collection!r}", fix="there is: openi")
+    dataset = openi.get(to, source=source, offline=offline)
+    typer.echo(f"{to}: {len(dataset.studies):,} studies ({dataset.info.licence})")
+
+
+@data_app.command("phantom")
+def data_phantom(
+    to: To,
+    studies: Annotated[
+        int | None, typer.Option("--studies", min=1, help="How many; all unless given.")
+    ] = None,
+    size: Annotated[int, typer.Option("--size", min=128, max=2048, help="Side of a film in pixels.")] = 256,
+    reports: Annotated[
+        Path | None, typer.Option(help="A data set with the reports; obtained unless given.")
+    ] = None,
+) -> None:
+    """Real Open-i reports with SIMULATED films and the exact truth of what was drawn."""
+    from hilum.data import manifest, openi, phantomset
+
+    given = to.parent / f"{to.name}-reports" if reports is None else reports
+    source = openi.get(given) if reports is None else manifest.read(given)
+    dataset = phantomset.make(source.studies, to, studies=studies, size=size)
+    films = sum(len(study.views) for study in dataset.studies)
+    typer.echo(f"{to}: {len(dataset.studies):,} studies, {films:,} simulated films")
+
+
+@data_app.command("import")
+def data_import(
+    format: Annotated[DataFormat, typer.Argument(show_default=False)],
+    source: Annotated[Path, typer.Argument(metavar="SRC", show_default=False)],
+    to: To,
+    reports: Annotated[Path | None, typer.Option(help="The reports' archive or its folder.")] = None,
+    projections: Annotated[Path | None, typer.Option(help="CSV: uid, filename, projection.")] = None,
+) -> None:
+    """Films at hand and their reports, as a data set."""
+    from hilum.data import openi
+
+    assert format is DataFormat.OPENI
+    dataset = openi.import_images(source, to, reports=reports, projections=projections)
+    films = sum(len(study.views) for study in dataset.studies)
+    left_out = to / "left_out.jsonl"
+    count = len(left_out.read_bytes().splitlines()) if left_out.is_file() else 0
+    typer.echo(
+        f"{to}: {len(dataset.studies):,} studies, {films:,} films; {count:,} left out (left_out.jsonl)"
+    )
+
+
+@data_app.command("check")
+def data_check(
+    folder: Annotated[Path, typer.Argument(metavar="DIR", show_default=False)], as_json: Json = False
+) -> None:
+    """Prove a data set: every file, every count, every split and what leaks across it."""
+    from hilum.data import check
+
+    report = check.check(folder)
+    typer.echo(_dumps(asdict(report)) if as_json else "\n".join(report.lines()))
+    if not report.ok:
+        raise typer.Exit(2)
+
+
+@app.command()
+def train(
+    data: DataFolder,
+    recipe: Annotated[
+        str, typer.Option("--recipe", help="openi, phantom, demo or tiny.", show_default=False)
+    ],
+    out: Annotated[Path, typer.Option("--out", help="The new run folder.", show_default=False)],
+    resume: Annotated[bool, typer.Option("--resume", help="Go on with an interrupted run, exactly.")] = False,
+    seed: Annotated[int | None, typer.Option("--seed", min=0)] = None,
+    split: Annotated[str | None, typer.Option("--split", help="Another split than the recipe's.")] = None,
+) -> None:
+    """Train a recipe. SIGTERM and Ctrl-C save and stop; `--resume` goes on."""
+    from dataclasses import replace
+
+    from hilum import allocator, training
+    from hilum.recipes import RECIPES
+
+    if recipe not in RECIPES:
+        raise InputError(f"no recipe {recipe!r}", fix=f"there is: {', '.join(sorted(RECIPES))}")
+    allocator.keep_freed_memory()
+    config = RECIPES[recipe]()
+    config = replace(config, seed=config.seed if seed is None else seed, split=split or config.split)
+    info = training.train(config, data, out, resume=resume)
+    typer.echo(f"{out}: {info.name}, trained on {info.trained_on}")
+
+
+@app.command()
+def evaluate(
+    run: RunFolder,
+    data: DataFolder,
+    split: Annotated[
+        str, typer.Option("--split", help="validation, test, or SPLIT/validation.", show_default=False)
+    ],
+    as_json: Json = False,
+    drafts: Annotated[
+        Path | None, typer.Option("--drafts", help="Write {id: text} of the drafts here.")
+    ] = None,
+    html: Annotated[
+        Path | None, typer.Option("--html", help="Write a page of scores and drafts here.")
+    ] = None,
+    resamples: Annotated[int, typer.Option("--resamples", min=100)] = 1000,
+    seed: Annotated[int, typer.Option("--seed", min=0)] = 0,
+) -> None:
+    """Scorecard of a run beside its floors, on a part of a split that you name."""
+    from hilum import allocator, appraisal
+
+    allocator.keep_freed_memory()
+    appraised = appraisal.appraise(run, data, split, resamples=resamples, seed=seed)
+    appraisal.keep(run, appraised)
+    if drafts is not None:
+        atomic.write_text(drafts, _dumps(appraised.texts()))
+    if html is not None:
+        atomic.write_text(html, appraisal.page(appraised))
+    typer.echo(_dumps(appraised.to_dict()) if as_json else appraised.to_text())
+
+
+@app.command()
+def report(
+    run: RunFolder,
+    images: Annotated[
+        list[Path],
+        typer.Argument(metavar="IMAGE…", help="One to five films of one study.", show_default=False),
+    ],
+    indication: Annotated[
+        str, typer.Option("--indication", help="Why it was taken; shown with the draft.")
+    ] = "",
+    projection: Annotated[
+        list[Projection] | None,
+        typer.Option("--projection", help="Of each film, in order, where the file does not say."),
+    ] = None,
+    json_to: Annotated[Path | None, typer.Option("--json", help="Write the draft here as JSON.")] = None,
+    html: Annotated[Path | None, typer.Option("--html", help="Write the draft here as a page.")] = None,
+) -> None:
+    """Draft a report of one study: PNG, JPEG or DICOM, one view or several."""
+    from hilum import allocator
+    from hilum.intake import films_of, study_of
+    from hilum.page import draft_json, draft_page, draft_text
+    from hilum.reporter import Reporter
+
+    study = study_of(images, indication=indication, projections=projection or [])
+    allocator.keep_freed_memory()
+    draft = Reporter.load(run).report(study)
+    page = draft_page(study, draft, films_of(study)) if html is not None else ""
+    if json_to is not None:
+        atomic.write_text(json_to, _dumps(draft_json(draft)))
+    if html is not None:
+        atomic.write_text(html, page)
+    typer.echo(draft_text(draft))
+
+
+@app.command()
+def label(
+    file: Annotated[
+        Path | None, typer.Argument(metavar="FILE", help="A report a line, or JSON lines {id, text}.")
+    ] = None,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Accepted for clarity: the output always is JSON lines.")
+    ] = False,
+    further: Annotated[bool, typer.Option("--further", help="Also what CheXpert does not name.")] = False,
+    reading: Annotated[
+        LabelReading, typer.Option("--reading", help="As CheXpert's labeller, or plainly.")
+    ] = LabelReading.CHEXPERT,
+) -> None:
+    """Report text to findings: a line in, a JSON line out."""
+    from hilum.text.findings import Reading, to_json
+    from hilum.text.findings import label as label_text
+
+    del as_json
+    where = "standard input" if file is None else str(file)
+    with sys.stdin.buffer if file is None else file.open("rb") as lines:
+        for number, line in enumerate(lines, start=1):
+            name, text = _report_of(line, number, where)
+            found = to_json(name, label_text(text, further=further, reading=Reading(reading.value)))
+            sys.stdout.write(json.dumps(found, ensure_ascii=False) + "\n")
+
+
+@app.command()
+def score(
+    references: Annotated[Path, typer.Option("--references", show_default=False)],
+    hypotheses: Annotated[Path, typer.Option("--hypotheses", show_default=False)],
+    train_file: Annotated[
+        Path | None, typer.Option("--train", help="Reports from which floors are made.")
+    ] = None,
+    validation_file: Annotated[
+        Path | None, typer.Option("--validation", help="Reports on which the constant floors are chosen.")
+    ] = None,
+    text_form: Annotated[
+        TextForm, typer.Option("--text-form", help="both: honest and r2gen side by side.")
+    ] = TextForm.AS_IS,
+    external: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--external", help="chexbert, radgraph, ratescore, green or all; where it is installed."
+        ),
+    ] = None,
+    weights: Annotated[
+        Path | None, typer.Option("--weights", help="Where their weights are; your own cache unless given.")
+    ] = None,
+    as_json: Json = False,
+    html: Annotated[Path | None, typer.Option("--html", help="Write the scorecard here as a page.")] = None,
+    resamples: Annotated[int, typer.Option("--resamples", min=100)] = 1000,
+    seed: Annotated[int, typer.Option("--seed", min=0)] = 0,
+) -> None:
+    """Score anybody's reports: {id: text}, CSV, R2Gen or ReXrank JSON, beside the floors."""
+    from hilum import evaluation
+    from hilum.data import formats
+    from hilum.metrics.external import choose
+    from hilum.metrics.scorecard import both_to_json, side_by_side
+    from hilum.page import score_page
+
+    chosen = choose(external or (), weights)
+    if validation_file is not None and train_file is None:
+        raise InputError(
+            "validation reports choose among floors, and no floor is made without training reports",
+            fix="give --train too",
+        )
+    wanted = formats.read(references, role="reference")
+    made = {"hypotheses": formats.read(hypotheses, role="hypothesis")}
+    known = None if train_file is None else formats.read(train_file, role="reference", part="train")
+    held_out = None if validation_file is None else formats.read(validation_file, part="validation")
+    forms = [form for form in evaluation.TEXT_FORMS if form == text_form] or evaluation.SIDE_BY_SIDE
+    cards = evaluation.score_forms(
+        wanted, made, forms, train=known, validation=held_out,
+        external_metrics=chosen, resamples=resamples, seed=seed,
+    )  # fmt: skip
+    card, beside = cards[forms[0]], cards[forms[-1]] if len(forms) > 1 else None
+    if html is not None:
+        page = score_page(card, wanted, made, beside=beside, title=f"Scorecard of {hypotheses.name}")
+        atomic.write_text(html, page)
+    if as_json:
+        typer.echo(both_to_json(cards) if beside else card.to_json())
+    else:
+        typer.echo(card.to_text() + (f"\n{side_by_side(cards)}" if beside else ""))
+
+
+@app.command()
+def doctor() -> None:
+    """What is installed, what works, what is missing and how to get it."""
+    from hilum import doctor as examination
+
+    typer.echo(examination.to_text(examination.examine()))
+
+
+def _report_of(line: bytes, number: int, where: str) -> tuple[str, str]:
+    """The id and the text of a line: ``{"id": …, "text": …}``, or the report itself, whose id is its line number.
+
+    Bytes that are no UTF-8 are read as replacement characters: one of them must not lose a report.
+    """
+    text = line.decode(errors="replace").rstrip("\r\n")
+    if not text.lstrip().startswith("{"):
+        return str(number), text
+    try:
+        value = json.loads(text)
+    except ValueError as error:
+        raise TextError(f"line {number} begins like JSON and is not ({error})", where=where) from None
+    if not isinstance(value.get("text"), str):
+        raise TextError(f'line {number} has no "text"', where=where, fix='give {"id": …, "text": "…"} a line')
+    return str(value.get("id", number)), value["text"]
+
+
+def _dumps(value: object) -> str:
+    return json.dumps(value, ensure_ascii=False, indent=1, default=str) + "\n"
+
+
+if __name__ == "__main__":
+    main()

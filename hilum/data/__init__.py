@@ -1,0 +1,1 @@
+"""Obtaining, checking and batching data sets."""

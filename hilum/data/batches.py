@@ -1,0 +1,201 @@
+"""From a data set to tensors: decoded films, and batches whose order is a function of (seed, epoch) alone."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from hilum import atomic
+from hilum.data.manifest import Dataset
+from hilum.data.targets import targets
+from hilum.errors import DataError
+from hilum.imaging.geometry import fit_square
+from hilum.imaging.pixels import read_film
+from hilum.progress import track
+from hilum.study import Projection, Study, View
+from hilum.text.tokenizer import PAD, Tokenizer
+
+PROJECTION_INDEX = {Projection.FRONTAL: 0, Projection.LATERAL: 1, Projection.UNKNOWN: 2}
+MAX_VIEWS = 5
+WORKERS = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Films:
+    """Every film of a data set, fitted to a square: the rows of one array.
+
+    ``pixels_MHW`` uint8, ``cells_MG`` bool (the grid cells that show film), ``row`` from (study id, view id).
+    """
+
+    pixels_MHW: NDArray[np.uint8]
+    cells_MG: NDArray[np.bool_]
+    row: dict[tuple[str, str], int]
+    key: str
+
+
+@dataclass(frozen=True, slots=True)
+class Example:
+    """One study as the model needs it: rows of its films, projections, tokens, targets of the findings head."""
+
+    study: str
+    rows: tuple[int, ...]
+    projections: tuple[int, ...]
+    tokens: tuple[int, ...]
+    findings_F: NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """B studies, padded to the most views and the longest report among them.
+
+    ``rows_BI`` int64 film rows, -1 where there is no view · ``projection_BI`` int64 · ``cells_BIG`` bool ·
+    ``tokens_BT`` int64, padded with PAD · ``findings_BF`` float32, NaN where unknown.
+    """
+
+    studies: tuple[str, ...]
+    rows_BI: Tensor
+    projection_BI: Tensor
+    cells_BIG: Tensor
+    tokens_BT: Tensor
+    findings_BF: Tensor
+
+
+def ordered_views(study: Study) -> list[View]:
+    """The at most five views with films that the model sees, frontal first, whatever the order in the source."""
+    views = [view for view in study.views if view.file is not None]
+    return sorted(views, key=lambda view: (PROJECTION_INDEX[view.projection], view.id))[:MAX_VIEWS]
+
+
+def true_aspect(view: View) -> float | None:
+    """Height over width of the film as it was taken; None where only the file can say."""
+    return view.height / view.width if view.height and view.width else None
+
+
+def quantise(pixels_HW: NDArray[np.float32]) -> NDArray[np.uint8]:
+    """[0, 1] to 0 … 255: what is cached, and what is drafted from, so that both see the same."""
+    levels: NDArray[np.uint8] = np.rint(pixels_HW * 255.0).astype(np.uint8)
+    return levels
+
+
+def load_films(dataset: Dataset, size: int, grid: int, cache: Path) -> Films:
+    """Decodes every film of ``dataset`` once, into a file under ``cache`` that later calls map into memory.
+
+    The file's name holds what made it: the views, their files' sizes and times, ``size`` and ``grid``. Raises
+    ImageError for the first film that cannot be read, DataError where there is none.
+    """
+    views = [(study, view) for study in dataset.studies for view in study.views if view.file is not None]
+    if not views:
+        raise DataError("it holds no films", where=dataset.root, fix="import images or draw the phantom")
+    key = _films_key(dataset, views, size, grid)
+    pixels_path, cells_path = cache / f"films-{key}.npy", cache / f"cells-{key}.npy"
+    if not (pixels_path.is_file() and cells_path.is_file()):
+        _decode(dataset, views, size, grid, pixels_path, cells_path)
+    row = {(study.id, view.id): index for index, (study, view) in enumerate(views)}
+    return Films(np.load(pixels_path, mmap_mode="r"), np.load(cells_path), row, key)
+
+
+def _decode(
+    dataset: Dataset, views: Sequence[tuple[Study, View]], size: int, grid: int, pixels_path: Path,
+    cells_path: Path,
+) -> None:  # fmt: skip
+    def one(item: tuple[Study, View]) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
+        view = item[1]
+        film = read_film(dataset.path(view))
+        aspect = true_aspect(view) or film.aspect
+        square_HW, placement = fit_square(film.pixels_HW, size, aspect)
+        return quantise(square_HW), placement.cells_in_film(grid, grid).ravel()
+
+    cells_MG = np.zeros((len(views), grid * grid), np.bool_)
+    with atomic.replacing(pixels_path) as temporary, ThreadPoolExecutor(WORKERS) as pool:
+        pixels_MHW = np.lib.format.open_memmap(
+            temporary, mode="w+", dtype=np.uint8, shape=(len(views), size, size)
+        )
+        for index, (pixels, cells) in enumerate(track(pool.map(one, views), "decoding films", len(views))):
+            pixels_MHW[index], cells_MG[index] = pixels, cells
+        pixels_MHW.flush()
+    with atomic.replacing(cells_path) as temporary:
+        np.save(temporary, cells_MG)
+
+
+def _films_key(dataset: Dataset, views: Sequence[tuple[Study, View]], size: int, grid: int) -> str:
+    described = []
+    for study, view in views:
+        status = dataset.path(view).stat() if dataset.path(view).is_file() else None
+        if status is None:
+            raise DataError(f"study {study.id}: no file {view.file}", where=dataset.root)
+        described.append(
+            [study.id, view.id, view.file, view.height, view.width, status.st_size, status.st_mtime_ns]
+        )
+    return hashlib.sha256(json.dumps([described, size, grid]).encode()).hexdigest()[:16]
+
+
+def example(
+    study: Study, films: Films, tokenizer: Tokenizer, texts: tuple[str, str], max_tokens: int
+) -> Example:
+    """``study`` as the model needs it; ``texts`` are findings and impression in normal form.
+
+    A report longer than ``max_tokens`` loses its end (without an end mark), and only for learning: references
+    are never cut when they are scored.
+    """
+    views = ordered_views(study)
+    tokens = tokenizer.encode_report(*texts)[: max_tokens + 2]
+    return Example(
+        study.id,
+        tuple(films.row[study.id, view.id] for view in views),
+        tuple(PROJECTION_INDEX[view.projection] for view in views),
+        tuple(tokens),
+        targets(study),
+    )
+
+
+def epoch_order(
+    lengths: Sequence[int], batch_size: int, seed: int, epoch: int, pool: int = 16
+) -> list[list[int]]:
+    """The batches of an epoch as lists of indexes: a function of (seed, epoch) and the lengths alone.
+
+    Studies are shuffled; within pools of ``pool`` batches they are sorted by length, so that little padding is
+    computed, and the batches of an epoch are shuffled again.
+    """
+    generator = np.random.default_rng([seed, epoch])
+    order = generator.permutation(len(lengths))
+    batches: list[list[int]] = []
+    for start in range(0, len(order), pool * batch_size):
+        chunk = sorted(order[start : start + pool * batch_size].tolist(), key=lambda index: lengths[index])
+        batches += [chunk[i : i + batch_size] for i in range(0, len(chunk), batch_size)]
+    return [batches[i] for i in generator.permutation(len(batches))]
+
+
+def collate(examples: Sequence[Example], cells_MG: NDArray[np.bool_]) -> Batch:
+    """The batch of ``examples``, in their order."""
+    studies, views = len(examples), max(len(example.rows) for example in examples)
+    length = max(len(example.tokens) for example in examples)
+    rows = np.full((studies, views), -1, np.int64)
+    projection = np.full((studies, views), PROJECTION_INDEX[Projection.UNKNOWN], np.int64)
+    cells = np.zeros((studies, views, cells_MG.shape[1]), np.bool_)
+    tokens = np.full((studies, length), PAD, np.int64)
+    for index, example in enumerate(examples):
+        count = len(example.rows)
+        rows[index, :count] = example.rows
+        projection[index, :count] = example.projections
+        cells[index, :count] = cells_MG[list(example.rows)]
+        tokens[index, : len(example.tokens)] = example.tokens
+    findings = np.stack([example.findings_F for example in examples])
+    return Batch(
+        tuple(example.study for example in examples),
+        *(torch.from_numpy(array) for array in (rows, projection, cells, tokens, findings)),
+    )
+
+
+def in_chunks(count: int, size: int) -> Iterator[range]:
+    """0 … count - 1 in consecutive chunks of at most ``size``."""
+    for start in range(0, count, size):
+        yield range(start, min(start + size, count))

@@ -1,0 +1,190 @@
+"""The manifest: the only seam between data and learning.
+
+A data set is a folder:
+
+    dataset.json       what it is: name, source, licence, whether its pixels are simulated
+    studies.jsonl      one ``Study`` a line
+    images/…           the films, where there are any; ``View.file`` is relative to the folder
+    splits/NAME.json   named splits (see ``hilum.data.splits``)
+    left_out.jsonl     what the source held and this folder does not, with the reason, one object a line
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+import msgspec
+
+from hilum import atomic
+from hilum.errors import DataError
+from hilum.study import Study, View
+
+FORMAT = "hilum-dataset-1"
+MEMBERS = frozenset({"dataset.json", "studies.jsonl", "left_out.jsonl", "images", "splits"})
+"""What may lie in the folder of a data set, by name."""
+
+
+@dataclass(frozen=True, slots=True)
+class DatasetInfo:
+    """What a data set says of itself. ``made_by`` holds the command and the versions that made it."""
+
+    name: str
+    source: str
+    licence: str
+    simulated: bool
+    made_by: str = ""
+    format: str = FORMAT
+
+
+@dataclass(frozen=True, slots=True)
+class LeftOut:
+    """Something the source held that the data set does not."""
+
+    what: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Dataset:
+    """A data-set folder, read whole. Studies are in the manifest's order; ids are distinct."""
+
+    root: Path
+    info: DatasetInfo
+    studies: tuple[Study, ...]
+
+    def path(self, view: View) -> Path:
+        """The file of ``view``. Raises DataError where only the text is at hand."""
+        if view.file is None:
+            raise DataError(f"image {view.id} is not at hand", where=self.root, fix="import the images first")
+        return self.root / view.file
+
+    def by_id(self) -> dict[str, Study]:
+        """The studies by their id."""
+        return {study.id: study for study in self.studies}
+
+
+def write(
+    root: Path, info: DatasetInfo, studies: Iterable[Study], left_out: Sequence[LeftOut] = ()
+) -> Dataset:
+    """Writes ``studies`` as a data set; ``dataset.json`` comes last, so a folder that has it is whole.
+
+    Raises DataError where two studies share an id.
+    """
+    studies = tuple(studies)
+    seen: set[str] = set()
+    doubled = sorted({s.id for s in studies if s.id in seen or seen.add(s.id)})  # type: ignore[func-returns-value]
+    if doubled:
+        raise DataError(f"{len(doubled)} study ids occur twice: {', '.join(doubled[:5])}", where=root)
+    atomic.write_bytes(root / "studies.jsonl", _lines(studies))
+    if left_out:
+        atomic.write_bytes(root / "left_out.jsonl", _lines(left_out))
+    else:
+        (root / "left_out.jsonl").unlink(missing_ok=True)
+    atomic.write_bytes(root / "dataset.json", msgspec.json.format(msgspec.json.encode(info)) + b"\n")
+    return Dataset(root, info, studies)
+
+
+def read(root: Path, *, need_images: bool = False) -> Dataset:
+    """Reads the data set in ``root``. With ``need_images`` every view's file must exist.
+
+    Raises DataError that lists every broken line and every missing image.
+    """
+    info = read_info(root)
+    studies_path = root / "studies.jsonl"
+    if not studies_path.is_file():
+        raise _not_a_data_set(root, studies_path.name)
+    studies, problems = scan(studies_path)
+    if need_images:
+        for study in studies:
+            for view in study.views:
+                if view.file is None:
+                    problems.append(f"study {study.id}: image {view.id} is not at hand")
+                elif not (root / view.file).is_file():
+                    problems.append(f"study {study.id}: no file {view.file}")
+    if problems:
+        raise DataError(
+            f"{len(problems)} problem{'s' if len(problems) > 1 else ''} in the manifest",
+            where=studies_path, fix="mend these or make the data set anew", problems=problems,
+        )  # fmt: skip
+    return Dataset(root, info, tuple(studies))
+
+
+def read_info(root: Path) -> DatasetInfo:
+    """What the data set in ``root`` says of itself. Raises DataError if it is none, or of another format."""
+    if not root.is_dir():
+        raise DataError(
+            "no such folder", where=root, fix="make one with `hilum data phantom` or `hilum data import`"
+        )
+    path = root / "dataset.json"
+    if not path.is_file():
+        raise _not_a_data_set(root, path.name)
+    try:
+        info = msgspec.json.decode(path.read_bytes(), type=DatasetInfo)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise DataError(
+            f"not a data-set description ({error})", where=path, fix="make the data set anew"
+        ) from None
+    if info.format != FORMAT:
+        raise DataError(f"its format is {info.format!r}, this version reads {FORMAT!r}", where=path)
+    return info
+
+
+def read_left_out(root: Path) -> tuple[LeftOut, ...]:
+    """What the source held and the data set in ``root`` does not; empty where nothing was left out.
+
+    Raises DataError that names the first broken line.
+    """
+    path = root / "left_out.jsonl"
+    if not path.is_file():
+        return ()
+    left_out: list[LeftOut] = []
+    for number, line in enumerate(path.read_bytes().splitlines(), start=1):
+        try:
+            left_out.append(msgspec.json.decode(line, type=LeftOut))
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+            raise DataError(f"line {number}: {error}", where=path, fix="make the data set anew") from None
+    return tuple(left_out)
+
+
+def _not_a_data_set(root: Path, missing: str) -> DataError:
+    return DataError(
+        f"no {missing} in it, so this is not a data set", where=root, fix="see `hilum data --help`"
+    )
+
+
+def scan(path: Path) -> tuple[list[Study], list[str]]:
+    """(the studies that can be used, a line on each that cannot) of a ``studies.jsonl``; nothing is raised."""
+    decoder = msgspec.json.Decoder(Study)
+    studies: list[Study] = []
+    problems: list[str] = []
+    first_line: dict[str, int] = {}
+    for number, line in enumerate(path.read_bytes().splitlines(), start=1):
+        if not line.strip():
+            continue
+        try:
+            study = decoder.decode(line)
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+            problems.append(f"line {number}: {error}")
+            continue
+        outside = [v.file for v in study.views if v.file and _leaves_folder(PurePosixPath(v.file))]
+        if outside:
+            problems.append(f"line {number}: {outside[0]} points outside the folder")
+        elif study.id in first_line:
+            problems.append(f"line {number}: study {study.id} stands on line {first_line[study.id]} too")
+        else:
+            first_line[study.id] = number
+            studies.append(study)
+    if not studies and not problems:
+        problems.append("it holds no study")
+    return studies, problems
+
+
+def _leaves_folder(path: PurePosixPath) -> bool:
+    return path.is_absolute() or ".." in path.parts
+
+
+def _lines(items: Iterable[object]) -> bytes:
+    encoder = msgspec.json.Encoder()
+    return b"".join(encoder.encode(item) + b"\n" for item in items)

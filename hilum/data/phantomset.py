@@ -1,0 +1,192 @@
+"""``hilum data phantom``: real Open-i reports, simulated films, exact truth of what was drawn and where."""
+
+from __future__ import annotations
+
+import concurrent.futures
+import hashlib
+import multiprocessing
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+import hilum
+from hilum import atomic
+from hilum.data import manifest, splits
+from hilum.data.manifest import Dataset, DatasetInfo, LeftOut
+from hilum.errors import DataError
+from hilum.imaging import phantom
+from hilum.progress import track
+from hilum.study import DrawnFinding, DrawnRegion, Projection, Study, View
+
+NAME = "openi-phantom"
+LICENCE = "Films: simulated, Apache-2.0. Reports and MeSH codes: Open-i, CC BY-NC-ND 4.0"
+VIEWS = (Projection.FRONTAL, Projection.LATERAL)
+
+
+def make(
+    reports: Sequence[Study],
+    to: Path,
+    *,
+    studies: int | None = None,
+    size: int = 256,
+    workers: int | None = None,
+) -> Dataset:
+    """Draws a frontal and a lateral film for each of ``reports`` and writes them as a data set in ``to``.
+
+    A study without films in the source, and one that nobody indexed with MeSH, cannot be drawn and is listed
+    in ``left_out.jsonl``. ``studies`` draws that many, chosen by a hash of their ids. Films are 8-bit grey PNG
+    of ``size`` pixels a side, drawn in ``workers`` processes (None: one per core at hand). A folder that holds
+    part of the same data set is completed: films are written atomically, so those there are whole.
+
+    Raises DataError where the folder holds something else, where nothing can be drawn, and where ``studies`` or
+    ``size`` make no sense.
+    """
+    if not phantom.SMALLEST <= size <= phantom.LARGEST:
+        raise DataError(
+            f"films of {size} pixels cannot be drawn",
+            fix=f"--size takes {phantom.SMALLEST} to {phantom.LARGEST}",
+        )
+    if studies is not None and studies < 1:
+        raise DataError(f"{studies} studies were asked for", fix="--studies takes 1 or more")
+    drawable, left_out = choose(reports, studies)
+    if not drawable:
+        raise DataError(
+            f"none of the {len(reports)} studies can be drawn: they have no films or no MeSH codes",
+            where=to,
+            fix="get the reports with `hilum data get openi`",
+        )
+    _refuse_other(to)
+    keep = _same_maker(to, size)
+    drawn = list(track(_draw_all(drawable, to, size, keep, workers), "drawing", total=len(drawable)))
+    wanted = {f"{study.id}-{view}.png" for study in drawn for view in VIEWS}
+    for path in (to / "images").glob("*.png"):  # of a larger set that was here before
+        if path.name not in wanted:
+            path.unlink()
+    info = DatasetInfo(
+        name=NAME,
+        source="Open-i reports; films simulated from their MeSH codes",
+        licence=LICENCE,
+        simulated=True,
+        made_by=f"hilum data phantom --size {size}, hilum {hilum.__version__}",
+    )
+    dataset = Dataset(to, info, tuple(drawn))
+    splits.write_all(dataset)
+    return manifest.write(to, info, drawn, left_out)
+
+
+def choose(reports: Sequence[Study], count: int | None) -> tuple[list[Study], list[LeftOut]]:
+    """The studies to draw, in the order given, and those that cannot be, with the reason.
+
+    A ``count`` takes those whose ids hash lowest: a fixed sample, the smaller one part of the larger, in
+    which normal and abnormal studies keep their shares up to chance. What it leaves aside is not listed.
+    """
+    drawable, left_out = [], []
+    for study in reports:
+        codes = [descriptor for descriptor in study.mesh if descriptor.lower() != "no indexing"]
+        if not study.views:
+            left_out.append(LeftOut(study.id, "no film in the source"))
+        elif not codes:
+            left_out.append(LeftOut(study.id, "not indexed with MeSH, so there is nothing to draw from"))
+        else:
+            drawable.append(study)
+    if count is not None and count < len(drawable):
+        order = sorted(drawable, key=lambda study: hashlib.sha256(f"sample\0{study.id}".encode()).digest())
+        kept = {study.id for study in order[:count]}
+        drawable = [study for study in drawable if study.id in kept]
+    return drawable, left_out
+
+
+def draw(study: Study, to: Path, size: int, keep: bool = False) -> Study:
+    """Draws one study's films into ``to/images`` and returns the study with its views and truth.
+
+    With ``keep`` films that are there already stay as they are.
+    """
+    views = tuple(
+        View(f"{study.id}-{view}", view, f"images/{study.id}-{view}.png", size, size, simulated=True)
+        for view in VIEWS
+    )
+    paths = [to / "images" / f"{view.id}.png" for view in views]
+    if keep and all(path.is_file() for path in paths):
+        truth = phantom.trace(study.id, study.mesh, size)
+        return replace(study, views=views, truth=tuple(_named(study.id, finding) for finding in truth))
+    made = phantom.render(study.id, study.mesh, size)
+    for path, film_HW in zip(paths, (made.frontal_HW, made.lateral_HW), strict=True):
+        done, png = cv2.imencode(".png", film_HW, [cv2.IMWRITE_PNG_COMPRESSION, 1])
+        if not done:
+            raise DataError("the film could not be encoded", where=path)
+        atomic.write_bytes(path, png.tobytes())
+    return replace(study, views=views, truth=tuple(_named(study.id, finding) for finding in made.truth))
+
+
+def _named(study_id: str, finding: DrawnFinding) -> DrawnFinding:
+    regions = tuple(DrawnRegion(f"{study_id}-{region.view}", region.box) for region in finding.regions)
+    return replace(finding, regions=regions)
+
+
+def _draw_all(
+    studies: Sequence[Study], to: Path, size: int, keep: bool, workers: int | None
+) -> Iterator[Study]:
+    """The studies drawn, in their order."""
+    task = partial(draw, to=to, size=size, keep=keep)
+    workers = min(workers or _cores(), len(studies))
+    if workers < 2:
+        yield from map(task, studies)
+        return
+    # Spawned, not forked: a fork copies the locks of threads that other libraries hold.
+    context = multiprocessing.get_context("spawn")
+    pool = concurrent.futures.ProcessPoolExecutor(
+        workers, context, initializer=cv2.setNumThreads, initargs=(1,)
+    )
+    try:
+        yield from pool.map(task, studies, chunksize=4)
+    except concurrent.futures.process.BrokenProcessPool:
+        raise DataError(
+            "a drawing process was ended from outside, perhaps for want of memory", where=to,
+            fix="run the command again, it goes on where it stopped",
+        ) from None  # fmt: skip
+    finally:
+        pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _cores() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _same_maker(to: Path, size: int) -> bool:
+    """Whether the films in ``to`` were drawn by this version at this size; notes that now they are."""
+    versions = f"phantom {phantom.EDITION}, NumPy {np.__version__}, OpenCV {cv2.__version__}"
+    maker = f"hilum {hilum.__version__}, {versions}, {size} px\n"
+    note = to / "images" / "drawn_by.txt"
+    same = note.is_file() and note.read_text(encoding="utf-8") == maker
+    if not same:
+        (to / "dataset.json").unlink(missing_ok=True)  # not whole again until the last film is drawn
+        for film in (to / "images").glob("*.png"):
+            film.unlink()
+        atomic.write_text(note, maker)
+    return same
+
+
+def _refuse_other(to: Path) -> None:
+    """Raises DataError where ``to`` is a file, or holds anything but a phantom set or the beginning of one."""
+    if to.exists() and not to.is_dir():
+        raise DataError("a file, not a folder", where=to, fix="name a folder")
+    if (to / "dataset.json").is_file():
+        name = manifest.read_info(to).name
+        if name != NAME:
+            raise DataError(f"already holds the data set {name!r}", where=to, fix="name another folder")
+        return
+    if to.is_dir():
+        foreign = sorted({path.name for path in to.iterdir()} - manifest.MEMBERS)
+        if not foreign and (to / "images").is_dir() and not (to / "images" / "drawn_by.txt").is_file():
+            foreign = sorted(path.name for path in (to / "images").iterdir())
+        if foreign:
+            raise DataError(
+                f"not empty ({foreign[0]!r} is there) and no phantom set",
+                where=to,
+                fix="name an empty folder",
+            )

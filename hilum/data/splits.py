@@ -1,0 +1,244 @@
+"""Named splits: which studies are learned from, which are chosen on, which are kept for the test.
+
+A split is a function of the studies' ids, texts and a seed, and of nothing else: neither of their order nor
+of the machine. ``splits/NAME.json`` in the data set's folder holds its ids and their SHA-256, to be named
+beside a score.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.resources
+import re
+from bisect import bisect
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import msgspec
+import numpy as np
+
+from hilum import atomic
+from hilum.data import duplicates
+from hilum.data.manifest import Dataset
+from hilum.errors import DataError
+from hilum.study import Study
+from hilum.text.normal import normalise
+
+PARTS = ("train", "validation", "test")
+SHARES = (0.7, 0.1, 0.2)
+_BOUNDS = (0.7, 0.8)
+SEED = 0
+_NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,40}")
+
+
+@dataclass(frozen=True, slots=True)
+class Split:
+    """Study ids by part, each in the order of their numbers; ``outside`` holds the studies in no part.
+
+    ``sha256`` is that of the three parts (``digest``); ``made_from`` says what the split was made from.
+    """
+
+    name: str
+    train: tuple[str, ...]
+    validation: tuple[str, ...]
+    test: tuple[str, ...]
+    sha256: str
+    outside: tuple[str, ...] = ()
+    made_from: str = ""
+
+    def part(self, name: str) -> tuple[str, ...]:
+        """The ids of ``train``, ``validation``, ``test`` or ``outside``; DataError for another name."""
+        if name not in (*PARTS, "outside"):
+            raise DataError(
+                f"split {self.name} has no part {name!r}", fix=f"choose one of {', '.join(PARTS)}"
+            )
+        ids: tuple[str, ...] = getattr(self, name)
+        return ids
+
+
+def digest(train: Iterable[str], validation: Iterable[str], test: Iterable[str]) -> str:
+    """SHA-256 over the lines ``part␠id`` of the three parts, each part sorted by code point."""
+    lines = [
+        f"{part} {study}\n"
+        for part, ids in zip(PARTS, (train, validation, test), strict=True)
+        for study in sorted(ids)
+    ]
+    return hashlib.sha256("".join(lines).encode()).hexdigest()
+
+
+def r2gen(studies: Sequence[Study]) -> Split:
+    """The split of R2Gen (Chen et al., EMNLP 2020) as far as ``studies`` reach: 2,069 / 296 / 590 in full.
+
+    Nearly every paper on this collection uses it. Studies that are in none of its parts are ``outside``.
+    """
+    return _published("r2gen", studies)
+
+
+def random(studies: Sequence[Study], seed: int = SEED) -> Split:
+    """Studies with a report at random, about 70/10/20, as many papers did; duplicated texts cross it.
+
+    Each study's part is a function of its id and the seed alone: other studies that come or go never move it.
+    """
+    part_of = {s.id: PARTS[bisect(_BOUNDS, _chance(seed, s.id))] for s in studies if s.report is not None}
+    return _split("random", studies, part_of, f"random 70/10/20, seed {seed}")
+
+
+def clean_openi(studies: Sequence[Study]) -> Split:
+    """The clean split of the Open-i reports as far as ``studies`` reach: 2,747 / 394 / 786 in full.
+
+    Made once with ``clean`` and kept as a list of ids, so that neither a change of the normal form nor the
+    absence of some films moves a study from one part to another.
+    """
+    return _published("clean", studies)
+
+
+def clean(studies: Sequence[Study], seed: int = SEED, threshold: float = duplicates.THRESHOLD) -> Split:
+    """About 70/10/20 of the studies with a report, such that no report has a near duplicate in another part.
+
+    Near duplicates (``duplicates.clusters`` of findings + impression, and of the findings alone, in normal
+    form) stay together; studies whose MeSH says ``normal`` and the others are spread in the same proportion.
+    """
+    reported = sorted((s for s in studies if s.report is not None), key=lambda s: s.id)
+    whole, findings = texts(reported)
+    members: dict[int, list[Study]] = {}
+    for study, number in zip(reported, duplicates.clusters(whole, findings, threshold).tolist(), strict=True):
+        members.setdefault(number, []).append(study)
+    total = np.array([sum(is_normal(s) for s in reported), sum(not is_normal(s) for s in reported)], float)
+    wanted_PS = np.outer(SHARES, total)
+    held_PS = np.zeros_like(wanted_PS)
+    part_of: dict[str, str] = {}
+    # the largest groups first, while every part still has room for them
+    for group in sorted(members.values(), key=lambda g: (-len(g), min(_chance(seed, s.id) for s in g))):
+        normal = sum(is_normal(s) for s in group)
+        added_S = np.array([normal, len(group) - normal], float)
+        room_P = ((wanted_PS - held_PS) * added_S / np.maximum(wanted_PS, 1)).sum(axis=1)
+        part = int(np.argmax(room_P))
+        held_PS[part] += added_S
+        part_of |= {study.id: PARTS[part] for study in group}
+    return _split(
+        "clean", studies, part_of,
+        f"near duplicates together (Jaccard of word pairs ≥ {threshold}), seed {seed}",
+    )  # fmt: skip
+
+
+def texts(studies: Sequence[Study]) -> tuple[list[str], list[str]]:
+    """(findings + impression, findings) of each study in normal form, ``""`` where there is none."""
+    whole, findings = [], []
+    for study in studies:
+        report = study.report
+        findings.append("" if report is None else normalise(report.findings))
+        rest = "" if report is None else normalise(report.impression)
+        whole.append(f"{findings[-1]} {rest}".strip())
+    return whole, findings
+
+
+def is_normal(study: Study) -> bool:
+    """Whether the annotators called the study normal."""
+    return any(descriptor.lower() == "normal" for descriptor in study.mesh)
+
+
+def write(root: Path, split: Split) -> Path:
+    """Writes ``split`` to ``root/splits/NAME.json`` atomically and returns that path."""
+    path = _path(root, split.name)
+    atomic.write_bytes(path, msgspec.json.format(msgspec.json.encode(split), indent=1) + b"\n")
+    return path
+
+
+def read(dataset_root: Path, name: str) -> Split:
+    """The split ``name`` of a data set.
+
+    Raises DataError where there is none of that name (naming those there are), where the file is broken,
+    where a study is in two parts, and where the ids are not those of its SHA-256.
+    """
+    path = _path(dataset_root, name)
+    if not path.is_file():
+        there = ", ".join(names(dataset_root)) or "none"
+        raise DataError(f"no split {name!r}", where=dataset_root, fix=f"there is: {there}")
+    try:
+        split = msgspec.json.decode(path.read_bytes(), type=Split)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise DataError(f"not a split ({error})", where=path, fix="make the data set anew") from None
+    if split.name != name:
+        raise DataError(f"it calls itself {split.name!r}", where=path, fix="make the data set anew")
+    every = [study for part in (*PARTS, "outside") for study in split.part(part)]
+    if len(set(every)) != len(every):
+        doubled = sorted({study for study in every if every.count(study) > 1})
+        raise DataError(f"study {doubled[0]} stands in it twice", where=path, fix="make the data set anew")
+    if digest(split.train, split.validation, split.test) != split.sha256:
+        raise DataError("its ids are not those of its SHA-256", where=path, fix="make the data set anew")
+    return split
+
+
+def names(dataset_root: Path) -> list[str]:
+    """The names of the splits of a data set, sorted."""
+    return sorted(
+        path.stem for path in (dataset_root / "splits").glob("*.json") if _NAME.fullmatch(path.stem)
+    )
+
+
+def write_all(dataset: Dataset) -> list[Split]:
+    """Writes every split that makes sense for ``dataset`` and returns them.
+
+    ``clean`` and ``random`` where there are reports, ``r2gen`` where studies of it are there. Where every study
+    is one of Open-i, ``clean`` is ``clean_openi``.
+    """
+    made: list[Split] = []
+    if any(study.report is not None for study in dataset.studies):
+        of_openi = _universe("clean").issuperset(study.id for study in dataset.studies)
+        made.append(clean_openi(dataset.studies) if of_openi else clean(dataset.studies))
+        made.append(random(dataset.studies))
+    if _universe("r2gen").intersection(study.id for study in dataset.studies):
+        made.append(r2gen(dataset.studies))
+    for split in made:
+        write(dataset.root, split)
+    return made
+
+
+class _Resource(msgspec.Struct):
+    source: str
+    sha256: str
+    train: tuple[str, ...]
+    validation: tuple[str, ...]
+    test: tuple[str, ...]
+    outside: tuple[str, ...] = ()
+
+
+def _resource(name: str) -> _Resource:
+    resource = importlib.resources.files("hilum.data").joinpath(f"{name}_split.json")
+    return msgspec.json.decode(resource.read_bytes(), type=_Resource)
+
+
+def _universe(name: str) -> frozenset[str]:
+    """Every study that a published split knows of."""
+    resource = _resource(name)
+    return frozenset((*resource.train, *resource.validation, *resource.test, *resource.outside))
+
+
+def _published(name: str, studies: Sequence[Study]) -> Split:
+    resource = _resource(name)
+    part_of = {study: part for part in PARTS for study in getattr(resource, part)}
+    return _split(name, studies, part_of, f"{resource.source}; SHA-256 of the whole split {resource.sha256}")
+
+
+def _split(name: str, studies: Sequence[Study], part_of: dict[str, str], made_from: str) -> Split:
+    ids = sorted((study.id for study in studies), key=_natural)
+    parts = {part: tuple(i for i in ids if part_of.get(i) == part) for part in PARTS}
+    outside = tuple(i for i in ids if i not in part_of)
+    return Split(name, **parts, sha256=digest(**parts), outside=outside, made_from=made_from)
+
+
+def _path(root: Path, name: str) -> Path:
+    if not _NAME.fullmatch(name):
+        raise DataError(f"{name!r} is not the name of a split", where=root, fix="small letters and digits")
+    return root / "splits" / f"{name}.json"
+
+
+def _chance(seed: int, study: str) -> float:
+    """A number in [0, 1) that looks random and is the same everywhere: from the SHA-256 of seed and id."""
+    return int.from_bytes(hashlib.sha256(f"{seed} {study}".encode()).digest()[:6]) / (1 << 48)
+
+
+def _natural(study: str) -> tuple[str, int, str]:
+    match = re.fullmatch(r"(\D*)(\d{1,18})(.*)", study, re.DOTALL)
+    return (study, 0, "") if match is None else (match[1], int(match[2]), match[3])

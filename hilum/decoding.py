@@ -1,0 +1,191 @@
+"""Searching for the words: one beam search for any decoder. One beam is greedy search.
+
+Everything is batched: B studies x K beams, the rows of one study consecutive. The score of a hypothesis is
+the model's own log-probability of its tokens, the end mark included; forbidden or blocked tokens are left
+out of the choice, and what remains is not renormalised.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from hilum.models.decoders import Decoder
+from hilum.models.memory import Memory
+from hilum.text.tokenizer import END, PAD, START, UNKNOWN
+
+
+@dataclass(frozen=True, slots=True)
+class SearchConfig:
+    """How to search.
+
+    ``length_power`` a: finished hypotheses are ranked by log-probability / length^a (0: by log-probability
+    alone). ``block_ngram`` n: no n tokens in a row stand twice in a draft (0: off). ``samples``: so many drafts
+    are drawn beside the beams, at ``temperature``, for a later choice among them (0: off).
+    """
+
+    beams: int = 3
+    max_tokens: int = 110
+    length_power: float = 0.0
+    block_ngram: int = 0
+    forbidden: tuple[int, ...] = (PAD, START, UNKNOWN)
+    samples: int = 0
+    temperature: float = 0.8
+
+
+@dataclass(frozen=True, slots=True)
+class Hypothesis:
+    """Tokens after the start mark, without the end mark, and the natural log-probability of them all.
+
+    ``finished`` is False where the longest allowed length was reached before an end mark.
+    """
+
+    tokens: tuple[int, ...]
+    log_prob: float
+    finished: bool
+
+
+@torch.no_grad()
+def beam_search(decoder: Decoder, memory: Memory, config: SearchConfig) -> list[list[Hypothesis]]:
+    """The up to K best hypotheses of each study, best first (ranking: arXiv 1609.08144, 7)."""
+    beams, device = config.beams, memory.features_BND.device
+    found: list[list[Hypothesis]] = [[] for _ in range(memory.features_BND.shape[0])]
+    active = torch.arange(len(found), device=device)
+    state = decoder.start(memory, beams)
+    tokens_BKT = torch.full((len(found), beams, 1), START, device=device)
+    score_BK = torch.full((len(found), beams), -torch.inf, device=device)
+    score_BK[:, 0] = 0.0  # the beams start equal: only one of them may branch
+    for length in range(1, config.max_tokens + 1):
+        logits_RV, _, state = decoder.step(tokens_BKT[:, :, -1].flatten(), state, memory)
+        log_probs_RV = _allowed(torch.log_softmax(logits_RV.float(), -1), tokens_BKT.flatten(0, 1), config)
+        vocabulary = log_probs_RV.shape[-1]
+        total_BKV = score_BK.unsqueeze(-1) + log_probs_RV.view(len(active), beams, vocabulary)
+        # A hypothesis may end only where its end is among the K best continuations of its study; otherwise
+        # one beam would not be greedy search, and every short draft would be kept.
+        kth_B11 = total_BKV.flatten(1).topk(beams, dim=-1).values[:, -1, None, None]
+        ended_BK = total_BKV.where(total_BKV >= kth_B11, -torch.inf)[:, :, END]
+        _collect(found, active, tokens_BKT, ended_BK, True, config)
+        total_BKV[:, :, END] = -torch.inf
+        score_BK, choice_BK = total_BKV.flatten(1).topk(beams, dim=-1)
+        origin_BK = choice_BK // vocabulary
+        rows = (torch.arange(len(active), device=device).unsqueeze(1) * beams + origin_BK).flatten()
+        state = state.select(rows)
+        kept = tokens_BKT.flatten(0, 1).index_select(0, rows).view(len(active), beams, -1)
+        tokens_BKT = torch.cat([kept, (choice_BK % vocabulary).unsqueeze(-1)], -1)
+        open_ = [
+            i for i, study in enumerate(active.tolist()) if _can_improve(found[study], score_BK[i], config)
+        ]
+        if not open_:
+            return found
+        if len(open_) < len(active):
+            keep = torch.tensor(open_, device=device)
+            active, score_BK, tokens_BKT = active[keep], score_BK[keep], tokens_BKT[keep]
+            state, memory = state.keep_studies(keep, beams), memory.select(keep)
+        if length == config.max_tokens:
+            _collect(found, active, tokens_BKT, score_BK, False, config)
+    return found
+
+
+def greedy(decoder: Decoder, memory: Memory, config: SearchConfig) -> list[Hypothesis]:
+    """The hypothesis of each study that takes the likeliest token at every step."""
+    one = SearchConfig(1, config.max_tokens, 0.0, config.block_ngram, config.forbidden)
+    return [hypotheses[0] for hypotheses in beam_search(decoder, memory, one)]
+
+
+@torch.no_grad()
+def sample(decoder: Decoder, memory: Memory, config: SearchConfig, seed: int = 0) -> list[list[Hypothesis]]:
+    """``config.samples`` drafts of each study, drawn token by token at ``config.temperature``, best first.
+
+    Draw k of every study uses the same random numbers (Gumbel-max), so a study's drafts do not depend on what else
+    is in the batch. Log-probabilities are the model's own, as everywhere.
+    """
+    studies, draws = memory.features_BND.shape[0], config.samples
+    generator = torch.Generator().manual_seed(seed)
+    state = decoder.start(memory, draws)
+    tokens_RT = torch.full((studies * draws, 1), START)
+    score_R, open_R = torch.zeros(studies * draws), torch.ones(studies * draws, dtype=torch.bool)
+    for _ in range(config.max_tokens):
+        logits_RV, _, state = decoder.step(tokens_RT[:, -1], state, memory)
+        own_RV = torch.log_softmax(logits_RV.float(), -1)
+        allowed_RV = _allowed(own_RV.clone(), tokens_RT, config)
+        uniform_kV = torch.rand(draws, own_RV.shape[-1], generator=generator)
+        gumbel_RV = -torch.log(-torch.log(uniform_kV.clamp_min(1e-20))).repeat(studies, 1)
+        drawn_R = (allowed_RV / config.temperature + gumbel_RV).argmax(-1).where(open_R, PAD)
+        score_R = score_R + own_RV.gather(1, drawn_R.unsqueeze(1)).squeeze(1) * open_R
+        tokens_RT = torch.cat([tokens_RT, drawn_R.unsqueeze(1)], 1)
+        open_R = open_R & (drawn_R != END)
+        if not open_R.any():
+            break
+    found: list[list[Hypothesis]] = []
+    for study in range(studies):
+        drafts = {
+            Hypothesis(
+                tuple(token for token in tokens_RT[row, 1:].tolist() if token not in (PAD, END)),
+                float(score_R[row]),
+                not bool(open_R[row]),
+            )
+            for row in range(study * draws, (study + 1) * draws)
+        }
+        found.append(
+            sorted(drafts, key=lambda one: (one.finished, rank(one, config), one.tokens), reverse=True)
+        )
+    return found
+
+
+def rank(hypothesis: Hypothesis, config: SearchConfig) -> float:
+    """What finished hypotheses are ordered by; the end mark counts as a token."""
+    return hypothesis.log_prob / float((len(hypothesis.tokens) + 1) ** config.length_power)
+
+
+def _collect(
+    found: list[list[Hypothesis]], active: Tensor, tokens_BKT: Tensor, scores_BK: Tensor, finished: bool,
+    config: SearchConfig,
+) -> None:  # fmt: skip
+    """Puts what ends here among the best of its study, if it is one of them."""
+
+    def order(hypothesis: Hypothesis) -> tuple[bool, float]:
+        # An unfinished draft never stands above a finished one.
+        return hypothesis.finished, rank(hypothesis, config)
+
+    weight = tokens_BKT.shape[-1] ** config.length_power
+    for row, (study, scores_K) in enumerate(zip(active.tolist(), scores_BK.tolist(), strict=True)):
+        best = found[study]
+        for beam, score in enumerate(scores_K):
+            full = len(best) == config.beams
+            if score == -torch.inf or (full and (finished, score / weight) <= order(best[-1])):
+                continue
+            tokens = tuple(tokens_BKT[row, beam, 1:].tolist())
+            best.append(Hypothesis(tokens, score, finished))
+            best.sort(key=order, reverse=True)
+            del best[config.beams :]
+
+
+def _can_improve(found: list[Hypothesis], score_K: Tensor, config: SearchConfig) -> bool:
+    """Whether any open beam could still enter the best: its log-probability can only fall."""
+    best = float(score_K.max())
+    if best == -torch.inf:
+        return False
+    if len(found) < config.beams:
+        return True
+    return best / float((config.max_tokens + 1) ** config.length_power) > rank(found[-1], config)
+
+
+def _allowed(log_probs_RV: Tensor, tokens_RT: Tensor, config: SearchConfig) -> Tensor:
+    log_probs_RV[:, list(config.forbidden)] = -torch.inf
+    n = config.block_ngram
+    if n and tokens_RT.shape[1] >= n:
+        windows_RWn = tokens_RT.unfold(1, n, 1)
+        seen_RW = (windows_RWn[:, :, :-1] == tokens_RT[:, None, 1 - n :]).all(-1) if n > 1 else None
+        last_RW = windows_RWn[:, :, -1]
+        blocked_RW = last_RW if seen_RW is None else last_RW.where(seen_RW, torch.full_like(last_RW, PAD))
+        log_probs_RV.scatter_(1, blocked_RW, -torch.inf)
+    return log_probs_RV
+
+
+def sequence_log_prob(decoder: Decoder, memory: Memory, tokens_BT: Tensor) -> Tensor:
+    """The model's own log-probability of each token after the first, (B, T - 1), by teacher forcing."""
+    logits_BTV, _ = decoder.forward(tokens_BT[:, :-1], memory)
+    log_probs_BTV = torch.log_softmax(logits_BTV.float(), -1)
+    return log_probs_BTV.gather(-1, tokens_BT[:, 1:].unsqueeze(-1)).squeeze(-1)

@@ -1,0 +1,110 @@
+"""Where the words come from: one teacher-forced pass over the finished words, so that a sentence that a
+physician has edited can be explained just as one that the model drafted."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from hilum.imaging.geometry import Placement, mass_box
+from hilum.models.decoders import Decoder
+from hilum.models.memory import Memory
+from hilum.study import RegionMap
+from hilum.text.tokenizer import END, IMPRESSION, PAD, START
+
+FULL_STOP = "."
+
+
+@dataclass(frozen=True, slots=True)
+class Words:
+    """The words of a draft: tokens (T) after the start mark, the end mark included where it was reached,
+    their log-probabilities (T), and where each one looked, attention (T, N)."""
+
+    tokens: tuple[int, ...]
+    log_prob_T: NDArray[np.float32]
+    attention_TN: NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """Tokens ``start`` to ``stop`` (exclusive) of a draft: one sentence of ``section``."""
+
+    section: str
+    start: int
+    stop: int
+
+
+@torch.no_grad()
+def words(decoder: Decoder, memory: Memory, drafts: Sequence[Sequence[int]]) -> list[Words]:
+    """Reads each of the B finished drafts (tokens after the start mark) once, all studies in one pass.
+
+    The attention of a token is that of the step which chose it; it sums to 1 over what is present.
+    """
+    length = max(len(draft) for draft in drafts) + 1
+    tokens_BT = torch.full((len(drafts), length), PAD)
+    tokens_BT[:, 0] = START
+    for row, draft in enumerate(drafts):
+        tokens_BT[row, 1 : len(draft) + 1] = torch.tensor(draft, dtype=torch.long)
+    logits_BTV, attention_BTN = decoder.forward(tokens_BT[:, :-1], memory)
+    log_prob_BT = _chosen(torch.log_softmax(logits_BTV.float(), -1), tokens_BT[:, 1:])
+    return [
+        Words(tuple(draft), log_prob_BT[row, : len(draft)].numpy(), attention_BTN[row, : len(draft)].numpy())
+        for row, draft in enumerate(drafts)
+    ]
+
+
+def _chosen(log_probs_BTV: Tensor, tokens_BT: Tensor) -> Tensor:
+    return log_probs_BTV.gather(-1, tokens_BT.unsqueeze(-1)).squeeze(-1)
+
+
+def sentence_spans(tokens: Sequence[int], full_stop: int) -> list[Span]:
+    """The sentences of a draft, in order; every token but the marks belongs to exactly one."""
+    spans: list[Span] = []
+    section, start = "findings", 0
+    for position, token in enumerate(tokens):
+        if token in (IMPRESSION, END):
+            if position > start:
+                spans.append(Span(section, start, position))
+            section, start = ("impression" if token == IMPRESSION else section), position + 1
+            if token == END:
+                break
+        elif token == full_stop:
+            spans.append(Span(section, start, position + 1))
+            start = position + 1
+    else:
+        if len(tokens) > start:
+            spans.append(Span(section, start, len(tokens)))
+    return spans
+
+
+def sentence_attention(said: Words, span: Span, full_stop: int) -> NDArray[np.float32]:
+    """Where a sentence looked, (N): the mean over its words (its full stop aside); sums to 1."""
+    inside = [i for i in range(span.start, span.stop) if said.tokens[i] != full_stop]
+    attention_N: NDArray[np.float32] = said.attention_TN[inside or [span.start]].mean(0)
+    return attention_N
+
+
+def region_maps(
+    attention_N: NDArray[np.float32], placements: Sequence[Placement], names: Sequence[str], grid: int
+) -> tuple[RegionMap, ...]:
+    """The attention (N = views x grid x grid) as one map a view, in pixels of the files that came in."""
+    maps = []
+    for index, (name, placement) in enumerate(zip(names, placements, strict=True)):
+        view_hw = attention_N[index * grid**2 : (index + 1) * grid**2].reshape(grid, grid)
+        weight = float(view_hw.sum())
+        cells = mass_box(view_hw) if weight > 0 else (0.0, 0.0, float(grid), float(grid))
+        maps.append(
+            RegionMap(
+                view=name,
+                box=placement.cells_to_file(cells, grid, grid),
+                weight=weight,
+                grid=tuple(tuple(float(value) for value in row) for row in view_hw),
+                extent=placement.extent(),
+            )
+        )
+    return tuple(maps)

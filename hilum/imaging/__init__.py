@@ -1,0 +1,1 @@
+"""Pixels: reading films, mapping regions back to them, and the simulated radiograph."""

@@ -1,0 +1,86 @@
+"""Small changes to a film that leave its report true: turned a little, shifted, scaled, exposed differently.
+
+A film is never mirrored: reports say left and right, and the heart lies on one side.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+
+def augment(
+    images: Tensor,
+    generator: torch.Generator,
+    *,
+    rotate_degrees: float = 7.0,
+    shift: float = 0.04,
+    scale: float = 0.08,
+    contrast: float = 0.15,
+    gamma: float = 0.2,
+    noise: float = 0.02,
+) -> Tensor:
+    """A changed copy of ``images``, each image changed on its own; same shape, dtype and device.
+
+    ``images`` is (B, H, W) or (B, C, H, W), floating, in [0, 1], and so is what comes back. The channels of
+    an image change alike. What is drawn depends on ``generator`` alone (a CPU generator), and how much is
+    taken from it depends on the shape alone, not on the settings. The settings are the ends of uniform
+    ranges:
+
+    - ``rotate_degrees``: turned by ± this about the middle;
+    - ``shift``: moved by ± this share of the height and the width;
+    - ``scale``: enlarged or reduced by up to this share (0.08: between 1/1.08 and 1.08);
+    - ``contrast``: spread about middle grey by a factor of up to 1 + this, or its inverse;
+    - ``gamma``: brightness raised to a power between exp(−gamma) and exp(gamma);
+    - ``noise``: Gaussian noise with a standard deviation of up to this.
+
+    What comes in over the edge is black, and black (padding, 0) stays black. Raises ValueError for another
+    shape or kind of tensor, or a negative setting.
+    """
+    if images.dim() not in (3, 4) or not images.is_floating_point():
+        raise ValueError(
+            f"images must be floating (B, H, W) or (B, C, H, W), not {images.dtype} {tuple(images.shape)}"
+        )
+    if min(rotate_degrees, shift, scale, contrast, gamma, noise) < 0:
+        raise ValueError("the settings of augment are ends of ranges and cannot be negative")
+    images_BCHW = images if images.dim() == 4 else images[:, None]
+    batch, _, height, width = images_BCHW.shape
+    draws_8B = torch.rand(8, batch, generator=generator) * 2 - 1
+    noise_B1HW = torch.randn(batch, 1, height, width, generator=generator)
+
+    angle_B = draws_8B[0] * math.radians(rotate_degrees)
+    size_B = torch.exp(draws_8B[1] * math.log1p(scale))
+    theta_B23 = _affine(angle_B, size_B, draws_8B[2] * shift, draws_8B[3] * shift, height, width)
+    grid = functional.affine_grid(theta_B23.to(images_BCHW), list(images_BCHW.shape), align_corners=False)
+    moved_BCHW = functional.grid_sample(images_BCHW, grid, padding_mode="zeros", align_corners=False)
+
+    contrast_B = torch.exp(draws_8B[4] * math.log1p(contrast))
+    gamma_B = torch.exp(draws_8B[5] * gamma)
+    noise_B = (draws_8B[6] + 1) / 2 * noise
+    spread, power, grain = (
+        one.to(images_BCHW)[:, None, None, None] for one in (contrast_B, gamma_B, noise_B)
+    )
+    exposed_BCHW = ((moved_BCHW.clamp(0, 1) ** power - 0.5) * spread + 0.5) + grain * noise_B1HW.to(
+        images_BCHW
+    )
+    shown_BCHW = exposed_BCHW.clamp(0, 1) * (moved_BCHW > 0)
+    return shown_BCHW if images.dim() == 4 else shown_BCHW[:, 0]
+
+
+def _affine(
+    angle_B: Tensor, size_B: Tensor, right_B: Tensor, down_B: Tensor, height: int, width: int
+) -> Tensor:
+    """(B, 2, 3): where each place of the new image is taken from, in ``affine_grid``'s coordinates (−1 to 1).
+
+    A turn by ``angle_B`` (radians, clockwise as seen), then a scaling by ``size_B`` > 0, then a shift by
+    shares of the width and the height; rigid in pixels, whatever the ratio of the sides. The determinant is
+    1 / size² > 0: no mirror image can come out.
+    """
+    cosine, sine = torch.cos(angle_B) / size_B, torch.sin(angle_B) / size_B
+    ratio = height / width
+    row_x = (cosine, sine * ratio, -2 * (cosine * right_B + sine * ratio * down_B))
+    row_y = (-sine / ratio, cosine, -2 * (-sine / ratio * right_B + cosine * down_B))
+    return torch.stack([torch.stack(row_x, dim=1), torch.stack(row_y, dim=1)], dim=1)

@@ -1,0 +1,116 @@
+"""From attenuation to grey values: what the detector and its software make of the beam.
+
+Attenuation adds up along the ray (Beer–Lambert); scatter adds a blurred share of what came through; quantum
+noise grows where little comes through; the display shows the logarithm through a window that the software
+chooses from the film's own histogram, so that exposure and habitus cancel, much as on a real unit.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from hilum.imaging.phantom.solids import Array
+
+SOFT, LUNG, BONE, METAL = 0.185, 0.050, 0.30, 3.0
+"""Linear attenuation at about 110 kVp, per cm: water, aerated lung, bone in excess of water, metal."""
+
+Film = NDArray[np.uint8]
+
+
+@dataclass(frozen=True, slots=True)
+class Exposure:
+    """How one film was taken and shown."""
+
+    noise: float
+    """Standard deviation of the log signal where the beam is not attenuated, at 256 pixels."""
+    scatter: float
+    """Scattered share of the mean signal around."""
+    low: float
+    """Where black lies below the lung's tenth percentile, as a share of the window."""
+    gamma: float
+    white: float
+    """Grey value of the densest 3 %, 0 to 1."""
+    local: float
+    """How much of the broad shading the software takes out, 0 to 1."""
+    sharpen: float
+    seed: int
+
+
+def draw_exposure(rng: np.random.Generator, frontal: bool) -> Exposure:
+    """An exposure; lateral films need more and scatter more."""
+    return Exposure(
+        noise=rng.uniform(0.0016, 0.0036),
+        scatter=rng.uniform(0.22, 0.40) if frontal else rng.uniform(0.06, 0.14),
+        low=rng.uniform(0.18, 0.50),
+        gamma=rng.uniform(0.80, 1.25),
+        white=rng.uniform(0.86, 1.0),
+        local=rng.uniform(0.05, 0.40),
+        sharpen=rng.uniform(0.3, 1.1),
+        seed=int(rng.integers(1 << 62)),
+    )
+
+
+def blurred(image_HW: NDArray[np.float64], sigma: float) -> NDArray[np.float64]:
+    """A Gaussian blur in double precision; a broad one is done on a coarser grid."""
+    step = 1
+    while sigma / step > 2 and min(image_HW.shape) // (step * 2) >= 16:
+        step *= 2
+    if step == 1:
+        return np.asarray(cv2.GaussianBlur(image_HW, (0, 0), sigma, borderType=cv2.BORDER_REPLICATE))
+    height, width = image_HW.shape
+    small = cv2.resize(image_HW, (width // step, height // step), interpolation=cv2.INTER_AREA)
+    small = cv2.GaussianBlur(small, (0, 0), sigma / step, borderType=cv2.BORDER_REPLICATE)
+    return np.asarray(cv2.resize(small, (width, height), interpolation=cv2.INTER_LINEAR))
+
+
+def texture(rng: np.random.Generator, size: int, octaves: Sequence[tuple[int, float]]) -> Array:
+    """Smooth noise over the film: for each (cells, strength) cells × cells independent values, smoothly joined."""
+    total: Array = np.zeros((size, size), np.float32)
+    for cells, strength in octaves:
+        coarse = rng.standard_normal((cells, cells)) * strength
+        total += cv2.resize(coarse, (size, size), interpolation=cv2.INTER_CUBIC).astype(np.float32)
+    return total
+
+
+def develop(attenuation_HW: Array, air_HW: NDArray[np.bool_], exposure: Exposure) -> Film:
+    """Grey values of the film, uint8, bright where the beam was stopped.
+
+    ``attenuation_HW`` is the line integral of the attenuation coefficient; ``air_HW`` tells where lung lies
+    in the beam, which is what exposure control and the display's window go by.
+    """
+    size = attenuation_HW.shape[0]
+    pixel = size / 256
+    through = np.exp(-attenuation_HW.astype(np.float64))
+    signal = through + exposure.scatter * blurred(through, 16.0 * pixel)
+    rng = np.random.Generator(np.random.SFC64(exposure.seed))
+    grain = rng.standard_normal((size, size), dtype=np.float32).astype(np.float64)
+    # Fewer quanta fall on a smaller pixel; the detector's light spreads over a neighbour or so.
+    grain *= exposure.noise * pixel / np.sqrt(signal)
+    # The noise is relative to the signal, so it adds to the logarithm.
+    density = -np.log(signal) + grain
+    density = np.asarray(cv2.GaussianBlur(density, (3, 3), 0.55, borderType=cv2.BORDER_REPLICATE), np.float64)
+    if exposure.local:
+        density = density - exposure.local * 0.6 * (blurred(density, 30.0 * pixel) - 2.0)
+    density = density + exposure.sharpen * (density - blurred(density, 2.2 * pixel))
+    return _display(density, air_HW, exposure)
+
+
+def _display(density_HW: NDArray[np.float64], air_HW: NDArray[np.bool_], exposure: Exposure) -> Film:
+    sample = density_HW[::4, ::4] if len(density_HW) < 512 else density_HW[::8, ::8]
+    lung = air_HW[::4, ::4] if len(density_HW) < 512 else air_HW[::8, ::8]
+    inside = sample[lung] if lung.sum() > 50 else sample.ravel()
+    dark = float(np.quantile(inside, 0.10))
+    dense = float(np.quantile(sample, 0.97))
+    low = dark - exposure.low * max(dense - dark, 0.3)
+    span = max(dense - low, 0.5)
+    shown = np.clip((density_HW - low) / span, 0, 1.25)
+    # A film's shoulder: bright values are pressed together instead of cut off.
+    shown = shown**exposure.gamma
+    shown = np.where(shown > 0.8, 0.8 + 0.27 * (1 - np.exp(-(shown - 0.8) / 0.27)), shown)
+    top = 0.8 + 0.27 * (1 - np.exp(-0.2 / 0.27))
+    return np.asarray(np.clip(shown / top * exposure.white * 255 + 0.5, 0, 255).astype(np.uint8))

@@ -1,0 +1,1 @@
+"""Pure measures of text, findings, calibration and grounding, with their intervals."""

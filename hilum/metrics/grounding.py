@@ -1,0 +1,115 @@
+"""Whether a region lies where the finding is: pointing game, overlap of boxes, share of attention inside.
+
+Boxes are x0, y0, x1, y1 in pixels of one image, x1 and y1 exclusive (``hilum.study.Box``); a finding may have
+several. Floors belong beside these numbers too: a box in the middle of the image hits a large finding.
+
+Sources: Zhang et al., *Top-down Neural Attention by Excitation Backprop*, ECCV 2016 (pointing game, with its
+tolerance of 15 pixels at its own image size; here the tolerance is given); Everingham et al. 2010 (overlap).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from hilum.metrics.intervals import Floats, Statistics
+from hilum.study import Box
+
+OVERLAP = 0.5
+"""From which intersection over union a box counts as found (PASCAL VOC)."""
+
+
+def area(box: Box) -> float:
+    """The area of ``box`` in square pixels; 0 where it is empty."""
+    return max(0.0, box[2] - box[0]) * max(0.0, box[3] - box[1])
+
+
+def intersection_over_union(one: Box, other: Box) -> float:
+    """0 (apart) to 1 (equal). Two empty boxes: 0."""
+    inner = max(one[0], other[0]), max(one[1], other[1]), min(one[2], other[2]), min(one[3], other[3])
+    common = area(inner)
+    union = area(one) + area(other) - common
+    return common / union if union > 0 else 0.0
+
+
+def best_overlap(box: Box, truths: Sequence[Box]) -> float:
+    """The largest intersection over union of ``box`` with one of ``truths``; 0 where there is none."""
+    return max((intersection_over_union(box, truth) for truth in truths), default=0.0)
+
+
+def peak(map_HW: Floats, extent: Box) -> tuple[float, float]:
+    """x, y of the middle of the map's highest cell, in pixels; ``extent`` is what the map covers.
+
+    Of equal cells the first in reading order. Raises ValueError for an empty map.
+    """
+    if map_HW.ndim != 2 or map_HW.size == 0:
+        raise ValueError(f"a map of shape {map_HW.shape}")
+    row, column = np.unravel_index(int(np.argmax(map_HW)), map_HW.shape)
+    height, width = map_HW.shape
+    x0, y0, x1, y1 = extent
+    return x0 + (float(column) + 0.5) * (x1 - x0) / width, y0 + (float(row) + 0.5) * (y1 - y0) / height
+
+
+def hits(point: tuple[float, float], truths: Sequence[Box], tolerance: float = 0.0) -> bool:
+    """The pointing game: whether ``point`` lies in one of ``truths``, or within ``tolerance`` pixels of one."""
+    x, y = point
+    for x0, y0, x1, y1 in truths:
+        apart = np.hypot(max(x0 - x, 0.0, x - x1), max(y0 - y, 0.0, y - y1))
+        if x0 <= x < x1 and y0 <= y < y1:
+            return True
+        if tolerance > 0 and x1 > x0 and y1 > y0 and apart <= tolerance:
+            return True
+    return False
+
+
+def share_inside(map_HW: Floats, extent: Box, truths: Sequence[Box]) -> float:
+    """The share of the map's mass that lies in the union of ``truths``, 0 to 1; cells count by the part covered.
+
+    0 where the map is all 0. Where boxes overlap, a cell counts by its largest part in one of them.
+    Raises ValueError for an empty map.
+    """
+    if map_HW.ndim != 2 or map_HW.size == 0:
+        raise ValueError(f"a map of shape {map_HW.shape}")
+    total = float(map_HW.sum())
+    if total <= 0:
+        return 0.0
+    covered_HW = np.zeros(map_HW.shape)
+    for x0, y0, x1, y1 in truths:
+        across_W = _covered(map_HW.shape[1], extent[0], extent[2], x0, x1)
+        down_H = _covered(map_HW.shape[0], extent[1], extent[3], y0, y1)
+        covered_HW = np.maximum(covered_HW, down_H[:, None] * across_W)
+    return float((map_HW * covered_HW).sum() / total)
+
+
+def _covered(cells: int, start: float, end: float, low: float, high: float) -> Floats:
+    """Which part of each of ``cells`` equal cells from ``start`` to ``end`` lies between ``low`` and ``high``."""
+    edges = np.linspace(start, end, cells + 1)
+    inside = np.clip(np.minimum(edges[1:], high) - np.maximum(edges[:-1], low), 0, None)
+    return np.asarray(inside / np.maximum(np.diff(edges), 1e-12), dtype=np.float64)
+
+
+def grounding(
+    points: Sequence[bool], overlaps: Sequence[float], shares: Sequence[float], studies: Sequence[str]
+) -> Statistics:
+    """The statistics of regions, one entry a region, gathered by study (the unit that is resampled).
+
+    They compute ``pointing_game`` (share of hits), ``iou_mean``, ``iou_at_50`` (share of regions with at least
+    ``OVERLAP``) and ``attention_inside`` (mean share), each 0 to 1 and NaN without a region.
+    Raises ValueError where the four are not equally many.
+    """
+    if len({len(points), len(overlaps), len(shares), len(studies)}) != 1:
+        raise ValueError("points, overlaps, shares and studies are not equally many")
+    names = list(dict.fromkeys(studies))
+    rows_NS = np.zeros((len(names), 5))
+    place = {name: k for k, name in enumerate(names)}
+    for point, overlap, share, study in zip(points, overlaps, shares, studies, strict=True):
+        rows_NS[place[study]] += (point, overlap, overlap >= OVERLAP, share, 1)
+
+    def compute(sums_S: Floats) -> dict[str, Floats]:
+        n = sums_S[..., 4]
+        mean_S = np.where(n[..., None] > 0, sums_S[..., :4] / np.where(n > 0, n, 1)[..., None], np.nan)
+        labels = ("pointing_game", "iou_mean", "iou_at_50", "attention_inside")
+        return {name: mean_S[..., k] for k, name in enumerate(labels)}
+
+    return Statistics(rows_NS, compute)

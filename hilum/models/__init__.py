@@ -1,0 +1,1 @@
+"""Encoders, attention, decoders and what is built of them."""

@@ -1,0 +1,38 @@
+"""Additive attention with the gate of *Show, Attend and Tell* (arXiv 1502.03044, sections 3.1.2, 4.2)."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from hilum.models.memory import Memory, masked_softmax
+
+
+class AdditiveAttention(nn.Module):
+    """Scores ``v . tanh(W a_n + U h)`` over the present positions (Bahdanau et al., arXiv 1409.0473)."""
+
+    def __init__(self, width: int, hidden: int, attention: int) -> None:
+        super().__init__()
+        self.key = nn.Linear(width, attention)
+        self.query = nn.Linear(hidden, attention, bias=False)
+        self.score = nn.Linear(attention, 1, bias=False)
+        self.gate = nn.Linear(hidden, 1)
+
+    def keys(self, memory: Memory) -> Tensor:
+        """The part that does not depend on the decoder's state, (B, N, A): computed once a study."""
+        keys_BNA: Tensor = self.key(memory.features_BND)
+        return keys_BNA
+
+    def forward(self, hidden_RH: Tensor, keys_BNA: Tensor, memory: Memory) -> tuple[Tensor, Tensor]:
+        """The gated context (R, D) and the weights (R, N), which sum to 1 over what is present.
+
+        R = B x K rows: K consecutive rows (the beams) share the memory of one study.
+        """
+        studies, positions, _ = keys_BNA.shape
+        beams = hidden_RH.shape[0] // studies
+        query_BK1A = self.query(hidden_RH).view(studies, beams, 1, -1)
+        scores_BKN = self.score(torch.tanh(keys_BNA.unsqueeze(1) + query_BK1A)).squeeze(-1)
+        weights_BKN = masked_softmax(scores_BKN, memory.present_BN.unsqueeze(1))
+        context_BKD = torch.bmm(weights_BKN, memory.features_BND)
+        gate_R1 = torch.sigmoid(self.gate(hidden_RH))
+        return gate_R1 * context_BKD.flatten(0, 1), weights_BKN.reshape(-1, positions)

@@ -1,0 +1,130 @@
+"""The whole reader: encoder, memory over the views, findings head, decoder."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from hilum.models import encoders
+from hilum.models.decoders import SoftAttentionLSTM
+from hilum.models.findings import FindingsHead
+from hilum.models.memory import Memory
+
+PROJECTIONS = 3
+"""Frontal, lateral, unknown: the indexes of the view embedding."""
+
+
+@dataclass(frozen=True, slots=True)
+class ModelConfig:
+    """The shape of a model; with the weights it is all that is needed to run one."""
+
+    vocabulary: int
+    findings: tuple[str, ...]
+    """Names of the head's outputs; a name with ``/left`` or ``/right`` is a sided one."""
+    encoder: str = "efficientnet-lite0"
+    image_size: int = 224
+    width: int = 256
+    embedding: int = 256
+    hidden: int = 384
+    attention: int = 192
+    dropout: float = 0.3
+    conditioned: bool = True
+    """Whether the decoder is told what the findings head says."""
+
+
+class Neck(nn.Module):
+    """Maps of several scales to one, at the finest: what is small is seen fine, what it means is seen coarse.
+
+    Each map is projected to the same width, enlarged to the finest, and added (the top-down path of feature
+    pyramid networks, arXiv 1612.03144, section 3).
+    """
+
+    def __init__(self, widths: Sequence[int], width: int) -> None:
+        super().__init__()
+        self.project = nn.ModuleList(nn.Conv2d(channels, width, 1, bias=False) for channels in widths)
+        self.norm = nn.GroupNorm(8, width)
+
+    def forward(self, maps: Sequence[Tensor]) -> Tensor:
+        """(B, width, H, W) of the finest map, not negative."""
+        total: Tensor = self.project[0](maps[0])
+        for project, coarse in zip(list(self.project)[1:], maps[1:], strict=True):
+            larger = F.interpolate(project(coarse), size=total.shape[-2:], mode="nearest")
+            total = total + larger
+        return F.relu(self.norm(total))
+
+
+class ReportModel(nn.Module):
+    """Films in, findings and words out. Features are B studies x I views x G cells of the grid x D."""
+
+    def __init__(self, config: ModelConfig, *, pretrained: bool = False) -> None:
+        super().__init__()
+        self.config = config
+        self.encoder = encoders.build(config.encoder, pretrained=pretrained)
+        self.grid = config.image_size // self.encoder.stride
+        self.neck = Neck(self.encoder.widths, config.width)
+        self.position_GD = nn.Parameter(0.02 * torch.randn(self.grid**2, config.width))
+        self.projection = nn.Embedding(PROJECTIONS, config.width)
+        self.norm = nn.LayerNorm(config.width)
+        self.head = FindingsHead(config.width, len(config.findings), config.dropout)
+        self.decision_F: Tensor
+        self.register_buffer("decision_F", torch.zeros(len(config.findings)))
+        condition = len(config.findings) if config.conditioned else 0
+        self.decoder = SoftAttentionLSTM(
+            config.vocabulary, config.width, condition, config.embedding, config.hidden, config.attention,
+            config.dropout,
+        )  # fmt: skip
+        nn.init.normal_(self.projection.weight, std=0.02)
+
+    def reading_parameters(self) -> Iterator[nn.Parameter]:
+        """What stands between cached features and the decoder: places, norm and findings head."""
+        yield self.position_GD
+        for part in (self.projection, self.norm, self.head):
+            yield from part.parameters()
+
+    def see(self, images_MHW: Tensor) -> Tensor:
+        """Films (M, H, W), float in [0, 1], to features of each (M, G, D): what a cache holds."""
+        features_MDhw: Tensor = self.neck(self.encoder(images_MHW))
+        return features_MDhw.flatten(2).transpose(1, 2)
+
+    def place(self, features_BIGD: Tensor, projection_BI: Tensor) -> Tensor:
+        """Adds where on the film and in which projection each cell lies; returns (B, I x G, D)."""
+        placed = features_BIGD + self.position_GD + self.projection(projection_BI).unsqueeze(2)
+        return self.norm(placed).flatten(1, 2)  # type: ignore[no-any-return]
+
+    def read_findings(
+        self, features_BIGD: Tensor, cells_BIG: Tensor, projection_BI: Tensor
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """The findings' logits (B, F), the head's attention (B, F, N) and the placed features (B, N, D)."""
+        placed_BND = self.place(features_BIGD, projection_BI)
+        logits_BF, attention_BFN = self.head(placed_BND, cells_BIG.flatten(1))
+        return logits_BF, attention_BFN, placed_BND
+
+    def remember(
+        self, features_BIGD: Tensor, cells_BIG: Tensor, projection_BI: Tensor, told_BF: Tensor | None = None
+    ) -> tuple[Memory, Tensor]:
+        """The memory for a decoder and the findings' logits (B, F).
+
+        ``cells_BIG`` is False where a view is absent or a cell shows no film. The decoder is told a number from
+        -1 to 1 a finding: how far the head's logit lies above ``decision_F``, the logit from which it is called
+        present (a rare finding is called long before it is likely). ``told_BF``, the true labels in training,
+        replaces it; NaN leaves the head's own.
+        """
+        logits_BF, _, placed_BND = self.read_findings(features_BIGD, cells_BIG, projection_BI)
+        return self.tell(placed_BND, cells_BIG, logits_BF, told_BF), logits_BF
+
+    def tell(
+        self, placed_BND: Tensor, cells_BIG: Tensor, logits_BF: Tensor, told_BF: Tensor | None = None
+    ) -> Memory:
+        """The memory of what ``read_findings`` returned; ``told_BF`` as in ``remember``."""
+        if self.config.conditioned:
+            condition_BC = torch.sigmoid(logits_BF - self.decision_F).detach()
+            if told_BF is not None:
+                condition_BC = torch.where(told_BF.isnan(), condition_BC, told_BF)
+            condition_BC = 2.0 * condition_BC - 1.0
+        else:
+            condition_BC = logits_BF.new_zeros(logits_BF.shape[0], 0)
+        return Memory(placed_BND, cells_BIG.flatten(1), condition_BC)

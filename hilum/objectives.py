@@ -1,0 +1,277 @@
+"""What the model is trained on and judged by while it learns: readers, losses, validation scores."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from numpy.typing import NDArray
+from sklearn.metrics import average_precision_score, f1_score, roc_auc_score
+from torch import Tensor
+
+from hilum import atomic
+from hilum.data.batches import PROJECTION_INDEX, Batch, Example, Films, collate, in_chunks
+from hilum.decoding import SearchConfig, greedy
+from hilum.imaging.augment import augment
+from hilum.metrics import calibration
+from hilum.models.decoders import coverage_penalty
+from hilum.models.memory import Memory
+from hilum.models.report_model import ReportModel
+from hilum.progress import track
+from hilum.study import Projection, State, Study
+from hilum.text.findings import FURTHER, OBSERVATIONS, Reading, label
+from hilum.text.normal import normalise
+from hilum.text.tokenizer import PAD, Tokenizer
+
+Reader = Callable[[Tensor, torch.Generator | None], Tensor]
+"""Rows of films (B, I), -1 = none, to features (B, I, G, D), 0 where there is none; a generator augments."""
+
+SCORED = tuple(name for name in (*OBSERVATIONS, *FURTHER) if name != "No Finding")
+MIN_POSITIVES = 3
+SIDED_STUDIES, SIDED_RIGHT = 1, 0.9
+"""The side of a finding is trusted as long as validation does not show it to be wrong more often than this."""
+ALONE = 0.15
+UNTOLD = 0.15
+"""Shares of the studies that are shown with one view alone, and without their projections, while learning."""
+
+
+def texts(study: Study) -> tuple[str, str]:
+    """Findings and impression of the reference, in normal form."""
+    if study.report is None:
+        return "", ""
+    return normalise(study.report.findings), normalise(study.report.impression)
+
+
+def has_films(study: Study) -> bool:
+    """Whether there is a film to look at."""
+    return any(view.file is not None for view in study.views)
+
+
+def learnable(study: Study) -> bool:
+    """Whether there is a film to look at and a word to learn."""
+    return has_films(study) and any(texts(study))
+
+
+def film_reader(model: ReportModel, pixels_MHW: NDArray[np.uint8]) -> Reader:
+    """Reads films through the encoder; absent views are never shown to it."""
+
+    def read(rows_BI: Tensor, generator: torch.Generator | None) -> Tensor:
+        there_BI = rows_BI >= 0
+        images = torch.from_numpy(pixels_MHW[rows_BI[there_BI].numpy()]).float() / 255.0
+        seen_MGD = model.see(images if generator is None else augment(images, generator))
+        features = seen_MGD.new_zeros(*rows_BI.shape, *seen_MGD.shape[1:])
+        return features.masked_scatter(there_BI[..., None, None], seen_MGD)
+
+    return read
+
+
+def feature_reader(features_MGD: NDArray[np.float16]) -> Reader:
+    """Reads cached features; there is nothing to augment."""
+
+    def read(rows_BI: Tensor, _: torch.Generator | None) -> Tensor:
+        features = torch.from_numpy(features_MGD[rows_BI.clamp_min(0).numpy()]).float()
+        return features * (rows_BI >= 0)[..., None, None]
+
+    return read
+
+
+@torch.no_grad()
+def cached_features(model: ReportModel, films: Films, cache: Path) -> NDArray[np.float16]:
+    """The features (M, G, D) of every film, computed once a film and encoder; half precision.
+
+    The file's name holds the films' key and a digest of the weights that see. Mapped into memory, read only.
+    """
+    digest = hashlib.sha256(films.key.encode())
+    for part in (model.encoder, model.neck):
+        for name, tensor in sorted(part.state_dict().items()):
+            digest.update(name.encode())
+            digest.update(tensor.contiguous().numpy().tobytes())
+    path = cache / f"features-{digest.hexdigest()[:16]}.npy"
+    if not path.is_file():
+        model.eval()
+        count = len(films.pixels_MHW)
+        shape = (count, model.grid**2, model.config.width)
+        with atomic.replacing(path) as temporary:
+            features = np.lib.format.open_memmap(temporary, mode="w+", dtype=np.float16, shape=shape)
+            chunks = list(in_chunks(count, 32))
+            for chunk in track(chunks, "caching features (32 films each)"):
+                images = (
+                    torch.from_numpy(np.array(films.pixels_MHW[chunk.start : chunk.stop])).float() / 255.0
+                )
+                features[chunk.start : chunk.stop] = model.see(images).numpy()
+            features.flush()
+    cached: NDArray[np.float16] = np.load(path, mmap_mode="r")
+    return cached
+
+
+def vary(batch: Batch, generator: torch.Generator) -> Batch:
+    """Some studies with a single view, some whose projections are not told: so that both are learnt.
+
+    A view that is dropped keeps its row: it is masked after it was seen, so that batches of equal size ask for
+    equal memory.
+    """
+    there_BI = batch.rows_BI >= 0
+    alone_B1 = torch.rand(len(batch.studies), 1, generator=generator) < ALONE
+    chosen_B = (torch.rand(there_BI.shape, generator=generator) * there_BI).argmax(1)
+    chosen_BI = F.one_hot(chosen_B, there_BI.shape[1]).bool()
+    kept_BI = there_BI & (chosen_BI | ~alone_B1)
+    untold_B1 = torch.rand(len(batch.studies), 1, generator=generator) < UNTOLD
+    unknown = PROJECTION_INDEX[Projection.UNKNOWN]
+    return replace(
+        batch,
+        cells_BIG=batch.cells_BIG & kept_BI.unsqueeze(-1),
+        projection_BI=batch.projection_BI.masked_fill(~kept_BI | untold_B1, unknown),
+    )
+
+
+def encoder_loss(model: ReportModel, batch: Batch, read: Reader, generator: torch.Generator) -> Tensor:
+    """Findings read off augmented films."""
+    features_BIGD = read(batch.rows_BI, generator)
+    batch = vary(batch, generator)
+    logits_BF, _, _ = model.read_findings(features_BIGD, batch.cells_BIG, batch.projection_BI)
+    return findings_loss(logits_BF, batch.findings_BF)
+
+
+def findings_loss(logits_BF: Tensor, findings_BF: Tensor) -> Tensor:
+    """Binary cross-entropy, mean over what is known (NaN is not)."""
+    known_BF = ~findings_BF.isnan()
+    losses_BF = F.binary_cross_entropy_with_logits(logits_BF, findings_BF.nan_to_num(0.0), reduction="none")
+    return (losses_BF * known_BF).sum() / known_BF.sum().clamp_min(1)
+
+
+def decoder_loss(
+    model: ReportModel, batch: Batch, read: Reader, generator: torch.Generator, *,
+    told: float, coverage: float, findings: float,
+) -> Tensor:  # fmt: skip
+    """Words, coverage and (weight ``findings``) findings; a share ``told`` of the studies is told the truth."""
+    batch = vary(batch, generator)
+    told_B = torch.rand(len(batch.studies), generator=generator) < told
+    told_BF = batch.findings_BF.masked_fill(~told_B.unsqueeze(1), torch.nan)
+    features_BIGD = read(batch.rows_BI, None)
+    memory, logits_BF = model.remember(features_BIGD, batch.cells_BIG, batch.projection_BI, told_BF)
+    loss = report_loss(model, memory, batch.tokens_BT, coverage)
+    return loss + findings * findings_loss(logits_BF, batch.findings_BF) if findings else loss
+
+
+def report_loss(model: ReportModel, memory: Memory, tokens_BT: Tensor, coverage: float) -> Tensor:
+    """Cross-entropy a token plus ``coverage`` times the doubly stochastic penalty."""
+    logits_BTV, attention_BTN = model.decoder(tokens_BT[:, :-1], memory)
+    goal_BT = tokens_BT[:, 1:]
+    words = F.cross_entropy(logits_BTV.flatten(0, 1), goal_BT.flatten(), ignore_index=PAD)
+    return words + coverage * coverage_penalty(attention_BTN, goal_BT != PAD, memory.present_BN)
+
+
+@torch.no_grad()
+def head_outputs(
+    model: ReportModel, examples: Sequence[Example], cells_MG: NDArray[np.bool_], read: Reader
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """The head's probabilities and the targets (NaN unknown), each (studies, F)."""
+    model.eval()
+    probabilities, wanted = [], []
+    for chunk in in_chunks(len(examples), 32):
+        batch = collate([examples[index] for index in chunk], cells_MG)
+        features_BIGD = read(batch.rows_BI, None)
+        logits_BF, _, _ = model.read_findings(features_BIGD, batch.cells_BIG, batch.projection_BI)
+        probabilities.append(torch.sigmoid(logits_BF).numpy())
+        wanted.append(batch.findings_BF.numpy())
+    return np.concatenate(probabilities), np.concatenate(wanted)
+
+
+def findings_score(probabilities_SF: NDArray[np.float32], wanted_SF: NDArray[np.float32]) -> dict[str, float]:
+    """``score``: AUROC, macro over findings with at least three known positives and negatives; ``ap`` likewise."""
+    areas, precisions = [], []
+    for probability, wanted in zip(probabilities_SF.T, wanted_SF.T, strict=True):
+        known = ~np.isnan(wanted)
+        positives = int((wanted[known] == 1).sum())
+        if min(positives, int(known.sum()) - positives) >= MIN_POSITIVES:
+            areas.append(float(roc_auc_score(wanted[known], probability[known])))
+            precisions.append(float(average_precision_score(wanted[known], probability[known])))
+    if not areas:
+        return {"score": 0.0, "ap": 0.0, "findings": 0.0}
+    return {"score": float(np.mean(areas)), "ap": float(np.mean(precisions)), "findings": float(len(areas))}
+
+
+def report_states(findings: str, impression: str) -> Mapping[str, State]:
+    """What a report in normal form says of each observation it mentions."""
+    labelled = label(f"{findings} {impression}", further=True, reading=Reading.PLAIN)
+    return {name: finding.state for name, finding in labelled.items()}
+
+
+@torch.no_grad()
+def writing_score(
+    model: ReportModel, examples: Sequence[Example], cells_MG: NDArray[np.bool_], read: Reader,
+    tokenizer: Tokenizer, search: SearchConfig, references: Sequence[Mapping[str, State]],
+) -> dict[str, float]:  # fmt: skip
+    """Drafts greedily and labels the drafts: ``score`` is the F1 of *present* against the references' labels,
+    the mean of macro (over observations present in at least three references) and micro; ``distinct`` counts
+    different drafts."""
+    model.eval()
+    drafts: list[tuple[str, str]] = []
+    for chunk in in_chunks(len(examples), 64):
+        batch = collate([examples[index] for index in chunk], cells_MG)
+        memory, _ = model.remember(read(batch.rows_BI, None), batch.cells_BIG, batch.projection_BI)
+        drafts += [tokenizer.decode_report(found.tokens) for found in greedy(model.decoder, memory, search)]
+    said = [report_states(*draft) for draft in drafts]
+    wanted_SF, said_SF = (
+        np.array([[states.get(name) is State.PRESENT for name in SCORED] for states in some])
+        for some in (references, said)
+    )
+    enough_F = wanted_SF.sum(0) >= MIN_POSITIVES
+    micro = float(f1_score(wanted_SF, said_SF, average="micro", zero_division=0))
+    macro = float(f1_score(wanted_SF[:, enough_F], said_SF[:, enough_F], average="macro", zero_division=0))
+    return {"score": (micro + macro) / 2, "micro": micro, "macro": macro, "distinct": float(len(set(drafts)))}
+
+
+def decisions(chosen: Mapping[str, tuple[float, float]], names: Sequence[str]) -> Tensor:
+    """The logits (F,) from which each finding is called present; 0 for one without a threshold."""
+    present_F = torch.tensor(
+        [chosen[name][1] if name in chosen else 0.5 for name in names], dtype=torch.float64
+    )
+    return torch.logit(present_F, eps=1e-6).float()
+
+
+def sided(
+    probabilities_SF: NDArray[np.float32], wanted_SF: NDArray[np.float32], names: Sequence[str],
+    chosen: Mapping[str, tuple[float, float]],
+) -> tuple[str, ...]:  # fmt: skip
+    """The findings whose side the head reads: of the one-sided validation studies in which it calls the finding
+    (by ``chosen`` thresholds; at least one), the likelier side is the right one in nine of ten."""
+    found = []
+    for name in chosen:
+        if f"{name}/left" not in names or f"{name}/right" not in names:
+            continue
+        left, right = names.index(f"{name}/left"), names.index(f"{name}/right")
+        one_sided = wanted_SF[:, left] + wanted_SF[:, right] == 1  # NaN, unknown, is not equal to 1
+        one_sided &= probabilities_SF[:, names.index(name)] >= chosen[name][1]
+        truly_left = wanted_SF[one_sided, left] == 1
+        read_left = probabilities_SF[one_sided, left] > probabilities_SF[one_sided, right]
+        if one_sided.sum() >= SIDED_STUDIES and (truly_left == read_left).mean() >= SIDED_RIGHT:
+            found.append(name)
+    return tuple(found)
+
+
+def thresholds(
+    probabilities_SF: NDArray[np.float32], wanted_SF: NDArray[np.float32], names: Sequence[str]
+) -> dict[str, tuple[float, float]]:
+    """Operating points chosen on validation: finding -> (absent below, present from).
+
+    *Present from* gives the best F1, half way down to the next lower probability; *absent below* is the highest
+    threshold (not above it) that still finds nine of ten positives. A finding with fewer than three known
+    positives or negatives gets none: it is never called.
+    """
+    chosen: dict[str, tuple[float, float]] = {}
+    for name, given, wanted in zip(names, probabilities_SF.T, wanted_SF.T, strict=True):
+        known = ~np.isnan(wanted)
+        truth, probability = wanted[known] == 1, given[known].astype(np.float64)
+        if min(truth.sum(), (~truth).sum()) < MIN_POSITIVES:
+            continue
+        best = calibration.best_f1(truth, probability).threshold
+        lower = probability[probability < best]
+        present = (best + float(lower.max())) / 2 if lower.size else best
+        chosen[name] = (min(present, calibration.at_sensitivity(truth, probability, 0.9).threshold), present)
+    return chosen

@@ -1,0 +1,16 @@
+"use strict";
+// Choosing works without a script. This adds: a second tap on the chosen sentence, or Escape, clears the films.
+for (const study of document.querySelectorAll(".study")) {
+  const none = study.querySelector(".sentence.none input");
+  study.addEventListener("click", (event) => {
+    const sentence = event.target.closest(".sentence");
+    const input = sentence && sentence.querySelector("input");
+    if (input && event.target !== input && input.checked) {
+      event.preventDefault();
+      none.checked = true;
+    }
+  });
+  study.addEventListener("keydown", (event) => {
+    if (event.key === "Escape") none.checked = true;
+  });
+}

@@ -1,0 +1,62 @@
+"""Recipes: a run is a function that returns its whole configuration; a variant calls another and changes it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+from hilum.decoding import SearchConfig
+from hilum.models.report_model import ModelConfig
+from hilum.training import StageConfig, TrainConfig
+
+
+def openi() -> TrainConfig:
+    """The reader for real Open-i films: ImageNet start, encoder taught the findings, then the decoder."""
+    return TrainConfig(
+        name="openi",
+        model=ModelConfig(vocabulary=0, findings=()),
+        encoder=StageConfig(epochs=8, batch_size=16, rate=5e-4, weight_decay=0.02, patience=3),
+        decoder=StageConfig(epochs=12, batch_size=16, rate=3e-3, patience=6),
+        search=SearchConfig(beams=3, length_power=1.0, samples=16, temperature=0.8),
+        split="r2gen",
+        see_outside=True,
+    )
+
+
+def phantom() -> TrainConfig:
+    """The same reader on simulated films."""
+    return replace(openi(), name="phantom", split="clean", see_outside=False)
+
+
+def demo() -> TrainConfig:
+    """Small enough for a laptop: simulated films at 160 pixels, few epochs."""
+    base = phantom()
+    return replace(
+        base,
+        name="demo",
+        model=replace(base.model, image_size=160, hidden=256, embedding=192, attention=128),
+        encoder=StageConfig(epochs=6, batch_size=16, rate=1e-3, weight_decay=0.02, patience=3),
+        decoder=StageConfig(epochs=14, batch_size=16, rate=4e-3, patience=8),
+    )
+
+
+def tiny() -> TrainConfig:
+    """A model of some thousand parameters that learns in seconds: for tests and for reading the code."""
+    return TrainConfig(
+        name="tiny",
+        model=ModelConfig(
+            vocabulary=0, findings=(), encoder="small-cnn", image_size=64, width=32, embedding=32, hidden=64,
+            attention=32, dropout=0.0,
+        ),
+        encoder=StageConfig(epochs=2, batch_size=8, rate=2e-3),
+        decoder=StageConfig(epochs=4, batch_size=8, rate=5e-3),
+        search=SearchConfig(beams=2, max_tokens=40),
+        pretrained=False,
+        min_count=1,
+        save_seconds=0.0,
+    )  # fmt: skip
+
+
+RECIPES: dict[str, Callable[[], TrainConfig]] = {
+    recipe.__name__: recipe for recipe in (openi, phantom, demo, tiny)
+}

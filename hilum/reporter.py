@@ -1,0 +1,266 @@
+"""The façade: ``Reporter.load(run).report(study) -> Draft``. Command line, pages and services hold this object."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from functools import partial
+from itertools import chain
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from hilum import checkpoints, consistency, explain
+from hilum.data.batches import (
+    MAX_VIEWS,
+    PROJECTION_INDEX,
+    Films,
+    in_chunks,
+    load_films,
+    ordered_views,
+    quantise,
+    true_aspect,
+)
+from hilum.data.manifest import Dataset
+from hilum.decoding import Hypothesis, beam_search, rank, sample
+from hilum.errors import InputError
+from hilum.imaging.geometry import Placement, fit_square, place
+from hilum.imaging.pixels import read_film, read_header
+from hilum.models.memory import Memory
+from hilum.models.retrieval import generic_features, unit
+from hilum.objectives import cached_features
+from hilum.progress import track
+from hilum.study import Draft, FindingEstimate, ModelCard, Projection, Sentence, State, Study, View
+from hilum.text.findings import NO_FINDING
+from hilum.text.normal import readable
+from hilum.text.tokenizer import END, START
+
+BATCH = 16
+SIMULATED_MODEL = (
+    "This model was trained on SIMULATED pixels. What it says of a real film means nothing; the draft only shows "
+    "how the program works."
+)
+REAL_MODEL = "This film is simulated, and the model was trained on real ones: the draft means nothing."
+
+
+class Reporter:
+    """A trained model, ready to draft."""
+
+    def __init__(self, run: checkpoints.Run) -> None:
+        self.run = run
+        self.card = ModelCard(run.info.name, run.info.weights_sha256, run.info.trained_on, run.info.simulated)
+        self._full_stop = run.tokenizer.encode_report(explain.FULL_STOP, "")[1]
+
+    @classmethod
+    def load(cls, folder: Path) -> Reporter:
+        """The reporter of the run in ``folder``. Raises RunError where it is incomplete or damaged."""
+        return cls(checkpoints.load(folder))
+
+    @torch.no_grad()
+    def report(self, study: Study, root: Path = Path()) -> Draft:
+        """Drafts a report of ``study``, whose views' files are relative to ``root``.
+
+        Raises ImageError for a film that cannot be read, InputError for a study without films or with more
+        than five.
+        """
+        views = [view for view in study.views if view.file is not None]
+        if not 1 <= len(views) <= MAX_VIEWS:
+            raise InputError(f"{len(views)} films; a study has one to {MAX_VIEWS}", where=study.id)
+        warnings: list[str] = []
+        seen: list[View] = []
+        fitted: dict[str, tuple[NDArray[np.uint8], Placement]] = {}
+        for view in views:
+            film = read_film(root / str(view.file))
+            warnings += [f"{film.source}: {warning}" for warning in film.warnings]
+            if view.projection is Projection.UNKNOWN:
+                view = replace(view, projection=film.projection)  # noqa: PLW2901
+            aspect = true_aspect(view) or film.aspect
+            square_HW, placement = fit_square(film.pixels_HW, self.run.info.model.image_size, aspect)
+            fitted[view.id] = (quantise(square_HW), placement)
+            seen.append(view)
+        study = replace(study, views=tuple(seen))
+        views = ordered_views(study)
+        images = torch.from_numpy(np.stack([fitted[view.id][0] for view in views])).float() / 255.0
+        features_GD = self.run.model.see(images).half().float()
+        placements = [fitted[view.id][1] for view in views]
+        return self._drafts([study], [features_GD], [placements], [warnings])[0]
+
+    @torch.no_grad()
+    def report_all(self, dataset: Dataset, studies: Sequence[Study]) -> list[Draft]:
+        """Drafts of many studies of a data set, from its cached films and features; same drafts as ``report``."""
+        films, features_MGD = self._films(dataset)
+        drafts: list[Draft] = []
+        for chunk in track(list(in_chunks(len(studies), BATCH)), f"drafting ({BATCH} studies each)"):
+            some = [studies[index] for index in chunk]
+            features, placements = [], []
+            for study in some:
+                views = ordered_views(study)
+                rows = [films.row[study.id, view.id] for view in views]
+                features.append(torch.from_numpy(features_MGD[rows]).float())
+                placements.append([self._placement(dataset, view) for view in views])
+            drafts += self._drafts(some, features, placements, [[] for _ in some])
+        return drafts
+
+    def own_features(self, dataset: Dataset, studies: Sequence[Study]) -> NDArray[np.float32]:
+        """What this model's encoder makes of each study: the mean over its frontal films (all films where none is
+        frontal), (S, D), length 1."""
+        films, features_MGD = self._films(dataset)
+        return unit(_by_study(studies, films, lambda row: features_MGD[row][films.cells_MG[row]].mean(0)))
+
+    def generic_features(self, dataset: Dataset, studies: Sequence[Study]) -> NDArray[np.float32]:
+        """The same of an encoder that has seen ImageNet and no radiograph (``models.retrieval``)."""
+        films = load_films(
+            dataset, self.run.info.model.image_size, self.run.model.grid, dataset.root / "cache"
+        )
+        rows = sorted({row for study in studies for row in _frontal_rows(study, films)})
+        vectors = dict(zip(rows, generic_features(films.pixels_MHW[row] for row in rows), strict=True))
+        return unit(_by_study(studies, films, lambda row: vectors[row]))
+
+    def _films(self, dataset: Dataset) -> tuple[Films, NDArray[np.float16]]:
+        model, cache = self.run.model, dataset.root / "cache"
+        films = load_films(dataset, self.run.info.model.image_size, model.grid, cache)
+        return films, cached_features(model, films, cache)
+
+    def _placement(self, dataset: Dataset, view: View) -> Placement:
+        height, width = read_header(dataset.path(view))
+        return place(height, width, self.run.info.model.image_size, true_aspect(view))
+
+    def _drafts(
+        self, studies: Sequence[Study], features: Sequence[Tensor], placements: Sequence[Sequence[Placement]],
+        warnings: Sequence[list[str]],
+    ) -> list[Draft]:  # fmt: skip
+        model, tokenizer = self.run.model, self.run.tokenizer
+        memory, probabilities_BF, decided = self._remember(studies, features, placements)
+        found = self._chosen(memory, decided)
+        finished = [(*hypothesis.tokens, *((END,) if hypothesis.finished else ())) for hypothesis in found]
+        drafts = []
+        explained = explain.words(model.decoder, memory, finished)
+        for index, (study, said) in enumerate(zip(studies, explained, strict=True)):
+            sentences = []
+            for span in explain.sentence_spans(said.tokens, self._full_stop):
+                attention_N = explain.sentence_attention(said, span, self._full_stop)
+                text = tokenizer.decode_report([START, *said.tokens[span.start : span.stop]])[0]
+                maps = explain.region_maps(
+                    attention_N, placements[index], [view.id for view in ordered_views(study)], model.grid
+                )
+                log_prob = float(said.log_prob_T[span.start : span.stop].sum())
+                sentences.append(Sentence(readable(text), span.section, log_prob, maps))
+            drafts.append(
+                Draft(
+                    study=study.id,
+                    sentences=tuple(sentences),
+                    findings=self._estimates(probabilities_BF[index].tolist()),
+                    warnings=tuple([*self._warnings(study, found[index]), *warnings[index]]),
+                    model=self.card,
+                )
+            )
+        return drafts
+
+    def _chosen(self, memory: Memory, decided: Sequence[frozenset[str]]) -> list[Hypothesis]:
+        """The best draft of each study: of the beams, or, with samples, the one that says what the head decides."""
+        info, search = self.run.info, self.run.info.search
+        beams = beam_search(self.run.model.decoder, memory, search)
+        if not search.samples:
+            return [best[0] for best in beams]
+        drawn = sample(self.run.model.decoder, memory, search)
+        known = {*info.thresholds, *(name for name in info.model.findings if "/" in name)}
+
+        def preference(one: Hypothesis, called: frozenset[str]) -> tuple[bool, int, float]:
+            text = " ".join(self.run.tokenizer.decode_report([START, *one.tokens]))
+            return one.finished, consistency.agreement(text, called, known), rank(one, search)
+
+        return [
+            max(chain(*candidates), key=partial(preference, called=called))
+            for called, *candidates in zip(decided, beams, drawn, strict=True)
+        ]
+
+    def _remember(
+        self, studies: Sequence[Study], features: Sequence[Tensor], placements: Sequence[Sequence[Placement]]
+    ) -> tuple[Memory, Tensor, list[frozenset[str]]]:
+        """The memory, the head's probabilities (B, F), and what it decides of each study."""
+        model = self.run.model
+        views = max(len(part) for part in features)
+        cells_BIG = torch.zeros(len(studies), views, model.grid**2, dtype=torch.bool)
+        projection_BI = torch.full((len(studies), views), PROJECTION_INDEX[Projection.UNKNOWN])
+        features_BIGD = torch.zeros(len(studies), views, model.grid**2, model.config.width)
+        for index, study in enumerate(studies):
+            for row, (view, placement) in enumerate(
+                zip(ordered_views(study), placements[index], strict=True)
+            ):
+                cells = placement.cells_in_film(model.grid, model.grid).ravel()
+                cells_BIG[index, row] = torch.from_numpy(cells)
+                projection_BI[index, row] = PROJECTION_INDEX[view.projection]
+                features_BIGD[index, row] = features[index][row]
+        logits_BF, _, placed_BND = model.read_findings(features_BIGD, cells_BIG, projection_BI)
+        probabilities_BF = torch.sigmoid(logits_BF)
+        decided = [self._decided(row) for row in probabilities_BF]
+        told_BF = torch.stack([self._told(called) for called in decided])
+        return model.tell(placed_BND, cells_BIG, logits_BF, told_BF), probabilities_BF, decided
+
+    def _decided(self, probabilities_F: Tensor) -> frozenset[str]:
+        info = self.run.info
+        probabilities = dict(zip(info.model.findings, probabilities_F.tolist(), strict=True))
+        return consistency.called(probabilities, info.thresholds, info.sided)
+
+    def _told(self, decided: frozenset[str]) -> Tensor:
+        """What the decoder is told (F), as it was told the truth while it learnt: 1, 0, or NaN where the head
+        decides nothing and its own degree stands."""
+        info = self.run.info
+        told_F = torch.full((len(info.model.findings),), torch.nan)
+        for index, name in enumerate(info.model.findings):
+            base = name.partition("/")[0]
+            settled = base in info.thresholds and (name == base or base not in decided or base in info.sided)
+            if settled and name != NO_FINDING:
+                told_F[index] = float(name in decided)
+        return told_F
+
+    def _estimates(self, probabilities: Sequence[float]) -> dict[str, FindingEstimate]:
+        estimates = {}
+        for name, probability in zip(self.run.info.model.findings, probabilities, strict=True):
+            state = None
+            if name in self.run.info.thresholds:
+                absent_below, present_from = self.run.info.thresholds[name]
+                if probability >= present_from:
+                    state = State.PRESENT
+                elif probability < absent_below:
+                    state = State.ABSENT
+            if "/" not in name:
+                estimates[name] = FindingEstimate(probability, state)
+        return estimates
+
+    def _warnings(self, study: Study, hypothesis: Hypothesis) -> list[str]:
+        views = ordered_views(study)
+        warnings = []
+        if self.card.simulated and not all(view.simulated for view in views):
+            warnings.append(SIMULATED_MODEL)
+        if not self.card.simulated and any(view.simulated for view in views):
+            warnings.append(REAL_MODEL)
+        if all(view.projection is Projection.LATERAL for view in views):
+            warnings.append(
+                "Only lateral films: side cannot be told, and the model has seen few such studies."
+            )
+        unknown = [view.id for view in views if view.projection is Projection.UNKNOWN]
+        if unknown:
+            warnings.append(f"Projection not known (frontal or lateral): {', '.join(unknown)}.")
+        if not hypothesis.finished:
+            warnings.append("The draft was cut at the longest allowed length.")
+        return warnings
+
+
+def _frontal_rows(study: Study, films: Films) -> list[int]:
+    views = ordered_views(study)
+    frontal = [view for view in views if view.projection is Projection.FRONTAL] or views
+    return [films.row[study.id, view.id] for view in frontal]
+
+
+def _by_study(
+    studies: Sequence[Study], films: Films, vector: Callable[[int], NDArray[np.floating]]
+) -> NDArray[np.float32]:
+    means = [
+        np.mean([vector(row).astype(np.float32) for row in _frontal_rows(study, films)], axis=0)
+        for study in studies
+    ]
+    return np.stack(means).astype(np.float32)

@@ -1,0 +1,1 @@
+"""The parts of the findings labeller: tokens, tables, phrases, scopes."""

@@ -1,0 +1,365 @@
+"""Training: one flat loop, in two stages, read from top to bottom.
+
+Stage "encoder" teaches encoder, neck and findings head to read the findings off the films (augmented, never
+flipped). Then the encoder is frozen, the features of every film are cached, and stage "decoder" teaches the
+decoder to write. What is random in a step is a function of (seed, stage, step) alone, so a run that was
+killed continues exactly: the finished weights are those of an uninterrupted run, bit for bit (same machine,
+same number of threads).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+import pickle
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from hilum import allocator, atomic, checkpoints, objectives
+from hilum.data import manifest, splits
+from hilum.data.batches import Batch, Example, collate, epoch_order, example, load_films
+from hilum.data.targets import HEAD_FINDINGS
+from hilum.decoding import SearchConfig
+from hilum.errors import DataError, Interrupted, RunError, TrainingError
+from hilum.models.report_model import ModelConfig, ReportModel
+from hilum.objectives import has_films, learnable
+from hilum.progress import track
+from hilum.text.tokenizer import Tokenizer
+
+RESUME = "resume.pt"
+BEST = {"encoder": "best-encoder.pt", "decoder": "best-decoder.pt"}
+"""One a stage: until the first state of a stage is saved, the last state of the stage before needs its own."""
+RELEASE_STEPS = 25
+
+
+@dataclass(frozen=True, slots=True)
+class StageConfig:
+    """How long and how fast a stage learns. The rate warms up over ``warmup`` of the steps, then falls as a
+    half cosine; training stops after ``patience`` epochs without a better validation score."""
+
+    epochs: int
+    batch_size: int
+    rate: float
+    weight_decay: float = 0.01
+    warmup: float = 0.1
+    patience: int = 4
+    clip: float = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class TrainConfig:
+    """A whole run. ``model.vocabulary`` and ``model.findings`` are filled in from the data."""
+
+    name: str
+    model: ModelConfig
+    encoder: StageConfig | None
+    decoder: StageConfig
+    search: SearchConfig = field(default_factory=SearchConfig)
+    split: str = "clean"
+    see_outside: bool = False
+    """Whether the encoder also learns findings from the studies in no part of the split (the decoder never)."""
+    seed: int = 0
+    pretrained: bool = True
+    min_count: int = 3
+    coverage: float = 0.1
+    """Weight of the doubly stochastic penalty."""
+    told: float = 0.5
+    """Share of the studies whose decoder is told the true findings instead of the head's, while it learns."""
+    save_seconds: float = 60.0
+
+
+@dataclass(slots=True)
+class _Progress:
+    """Where training stands; with weights and optimiser state it is all that resuming needs."""
+
+    stage: str
+    epoch: int = 0
+    step: int = 0
+    """Optimiser steps taken in this stage."""
+    batch: int = 0
+    """Batches done in this epoch."""
+    loss_sum: float = 0.0
+    best: float = -math.inf
+    best_epoch: int = -1
+
+
+def train(config: TrainConfig, data: Path, out: Path, *, resume: bool = False) -> checkpoints.RunInfo:
+    """Trains ``config`` on the data set in ``data`` and writes the run folder ``out``.
+
+    Raises RunError where ``out`` is not empty and ``resume`` is not asked for (or has nothing to resume, or was
+    started with another configuration or other data), DataError for an unusable data set, TrainingError with
+    the batch's study ids where the loss is not finite, and Interrupted after SIGTERM or SIGINT, with the state
+    saved.
+    """
+    dataset = manifest.read(data, need_images=True)
+    split = splits.read(data, config.split)
+    by_id = dataset.by_id()
+    learning, choosing = (
+        [by_id[name] for name in names if name in by_id and learnable(by_id[name])]
+        for names in (split.train, split.validation)
+    )
+    if not learning or not choosing:
+        raise DataError(f"split {config.split!r} leaves no studies with films and a report", where=data)
+    seeing = [*learning]
+    if config.see_outside:
+        seeing += [study for name in split.outside if has_films(study := by_id[name])]
+    tokenizer = Tokenizer.train(
+        [text for study in learning for text in objectives.texts(study) if text], min_count=config.min_count
+    )
+    shape = replace(config.model, vocabulary=len(tokenizer), findings=HEAD_FINDINGS)
+    config = replace(config, model=shape)
+    fingerprint = _fingerprint(config, data)
+    if resume and (out / "config.json").is_file() and not (out / RESUME).is_file():
+        return checkpoints.read_info(out)  # it had finished
+    saved = _resumable(out, fingerprint, resume)
+
+    torch.use_deterministic_algorithms(True)
+    torch.manual_seed(config.seed)
+    model = ReportModel(shape, pretrained=config.pretrained)
+    films = load_films(dataset, shape.image_size, model.grid, data / "cache")
+    seen, examples, held_out = (
+        [
+            example(study, films, tokenizer, objectives.texts(study), config.search.max_tokens)
+            for study in some
+        ]
+        for some in (seeing, learning, choosing)
+    )
+    references = [objectives.report_states(*objectives.texts(study)) for study in choosing]
+    log: list[dict[str, Any]] = []
+    progress = _Progress("decoder" if config.encoder is None else "encoder")
+    if saved is not None:
+        log, progress = saved["log"], _Progress(**saved["progress"])
+        model.load_state_dict(saved["model"])
+    cells = films.cells_MG
+
+    with _stop_requested() as stop:
+        files = _Files(out, fingerprint, log, stop)
+        if progress.stage == "encoder":
+            assert config.encoder is not None
+            see = objectives.film_reader(model, films.pixels_MHW)
+
+            def encoder_loss(batch: Batch, step: int) -> Tensor:
+                return objectives.encoder_loss(model, batch, see, _generator(config, "encoder", step))
+
+            def encoder_score() -> dict[str, float]:
+                return objectives.findings_score(*objectives.head_outputs(model, held_out, cells, see))
+
+            _run_stage(
+                config, config.encoder, model, list(model.parameters()), progress, seen, cells,
+                encoder_loss, encoder_score, saved, files,
+            )  # fmt: skip
+            saved, progress = None, _Progress("decoder")
+        read = objectives.feature_reader(objectives.cached_features(model, films, data / "cache"))
+        if config.encoder is not None and saved is None:
+            chosen = objectives.thresholds(
+                *objectives.head_outputs(model, held_out, cells, read), shape.findings
+            )
+            model.decision_F.copy_(objectives.decisions(chosen, shape.findings))
+
+        def decoder_loss(batch: Batch, step: int) -> Tensor:
+            generator = _generator(config, "decoder", step)
+            return objectives.decoder_loss(
+                model, batch, read, generator,
+                told=config.told, coverage=config.coverage, findings=float(config.encoder is None),
+            )  # fmt: skip
+
+        def decoder_score() -> dict[str, float]:
+            return objectives.writing_score(
+                model, held_out, cells, read, tokenizer, config.search, references
+            )
+
+        writing = list(model.decoder.parameters())
+        if config.encoder is None:
+            writing += [*model.reading_parameters()]
+        _run_stage(
+            config, config.decoder, model, writing, progress, examples, cells,
+            decoder_loss, decoder_score, saved, files,
+        )  # fmt: skip
+    outputs = objectives.head_outputs(model, held_out, cells, read)
+    thresholds = objectives.thresholds(*outputs, shape.findings)
+    info = checkpoints.RunInfo(
+        name=config.name, model=shape, search=config.search, split=config.split, thresholds=thresholds,
+        sided=objectives.sided(*outputs, shape.findings, thresholds),
+        trained_on=_described(dataset.info.name, len(learning), len(seeing)), simulated=dataset.info.simulated,
+        data_sha256=_sha256(data / "studies.jsonl"), training=msgspec.to_builtins(config),
+    )  # fmt: skip
+    info = checkpoints.save(out, info, model, tokenizer)
+    for name in (RESUME, *BEST.values()):
+        (out / name).unlink(missing_ok=True)
+    return info
+
+
+@dataclass(frozen=True, slots=True)
+class _Files:
+    """Where a stage saves, and what it listens to."""
+
+    out: Path
+    fingerprint: str
+    log: list[dict[str, Any]]
+    stop: threading.Event
+
+
+def _run_stage(
+    config: TrainConfig, stage: StageConfig, model: ReportModel, trained: Sequence[nn.Parameter],
+    progress: _Progress, examples: Sequence[Example], cells_MG: NDArray[np.bool_],
+    loss_of: Callable[[Batch, int], Tensor], score: Callable[[], dict[str, float]],
+    saved: dict[str, Any] | None, files: _Files,
+) -> None:  # fmt: skip
+    """The loop. Leaves the best epoch's weights (by ``score()["score"]``) in ``model``."""
+    model.requires_grad_(False)
+    for parameter in trained:
+        parameter.requires_grad_(True)
+    optimiser = torch.optim.AdamW(trained, lr=stage.rate, weight_decay=stage.weight_decay)
+    if saved is not None:
+        optimiser.load_state_dict(saved["optimiser"])
+    lengths = [len(example.tokens) for example in examples]
+    total = stage.epochs * math.ceil(len(examples) / stage.batch_size)
+    last_save = time.monotonic()
+
+    def save() -> None:
+        state = {
+            "fingerprint": files.fingerprint, "progress": asdict(progress), "log": files.log,
+            "model": model.state_dict(), "optimiser": optimiser.state_dict(),
+        }  # fmt: skip
+        lines = b"".join(msgspec.json.encode(line) + b"\n" for line in files.log)
+        atomic.write_bytes(files.out / "log.jsonl", lines)
+        with atomic.replacing(files.out / RESUME) as temporary:
+            torch.save(state, temporary)
+
+    while progress.epoch < stage.epochs and progress.epoch - progress.best_epoch <= stage.patience:
+        started = time.monotonic()
+        order = epoch_order(lengths, stage.batch_size, config.seed, progress.epoch)
+        what = f"{progress.stage} epoch {progress.epoch + 1}/{stage.epochs}"
+        for chosen in track(order[progress.batch :], what, len(order), progress.batch):
+            model.train()
+            torch.manual_seed(_seed(config, progress.stage, progress.step))  # dropout
+            for group in optimiser.param_groups:
+                group["lr"] = stage.rate * _schedule(progress.step, total, stage.warmup)
+            batch = collate([examples[index] for index in chosen], cells_MG)
+            loss = loss_of(batch, progress.step)
+            if not torch.isfinite(loss):
+                fault = f"the loss is {loss.item()} in {what}, step {progress.step}"
+                raise TrainingError(
+                    f"{fault}; studies {', '.join(batch.studies)}", where=files.out,
+                    fix="look at these films, or lower the rate",
+                )  # fmt: skip
+            optimiser.zero_grad(set_to_none=True)
+            loss.backward()  # type: ignore[no-untyped-call]
+            nn.utils.clip_grad_norm_(trained, stage.clip)
+            optimiser.step()
+            progress.step, progress.batch = progress.step + 1, progress.batch + 1
+            progress.loss_sum += loss.item()
+            if progress.step % RELEASE_STEPS == 0:
+                allocator.release_holes()
+            if files.stop.is_set() or time.monotonic() - last_save >= config.save_seconds:
+                save()
+                last_save = time.monotonic()
+            if files.stop.is_set():
+                raise Interrupted(
+                    "stopped as asked, its state is saved", where=files.out, fix="go on: --resume"
+                )
+        model.eval()
+        scores = score()
+        entry = {"stage": progress.stage, "epoch": progress.epoch + 1, "loss": progress.loss_sum / len(order)}
+        files.log.append({**entry, **scores, "seconds": round(time.monotonic() - started, 1)})
+        if scores["score"] >= progress.best:  # of equals the later: it has learnt more
+            progress.best, progress.best_epoch = scores["score"], progress.epoch
+            # Before the state that speaks of it: killed in between, the epoch is done again and writes the same.
+            with atomic.replacing(files.out / BEST[progress.stage]) as temporary:
+                torch.save(model.state_dict(), temporary)
+        progress.epoch, progress.batch, progress.loss_sum = progress.epoch + 1, 0, 0.0
+        save()
+        last_save = time.monotonic()
+    model.load_state_dict(torch.load(files.out / BEST[progress.stage], weights_only=True))
+    model.eval()
+
+
+def _described(name: str, learning: int, seeing: int) -> str:
+    more = f", encoder on {seeing:,}" if seeing > learning else ""
+    return f"{name} ({learning:,} studies{more})"
+
+
+def _schedule(step: int, total: int, warmup: float) -> float:
+    """The share of the full rate at ``step``: a linear rise, then half a cosine down to 1 %."""
+    rise = max(1, round(warmup * total))
+    if step < rise:
+        return (step + 1) / rise
+    return 0.01 + 0.99 * 0.5 * (1.0 + math.cos(math.pi * (step - rise) / max(1, total - rise)))
+
+
+def _seed(config: TrainConfig, stage: str, step: int) -> int:
+    digest = hashlib.sha256(f"{config.seed}/{stage}/{step}".encode()).digest()
+    return int.from_bytes(digest[:7], "big")
+
+
+def _generator(config: TrainConfig, stage: str, step: int) -> torch.Generator:
+    return torch.Generator().manual_seed(_seed(config, stage, step) + 1)
+
+
+def _fingerprint(config: TrainConfig, data: Path) -> str:
+    """What a resumed run must share with the one it goes on with; how often it saves is not part of it."""
+    described = msgspec.json.encode([replace(config, save_seconds=0.0), _sha256(data / "studies.jsonl")])
+    return hashlib.sha256(described).hexdigest()
+
+
+def _resumable(out: Path, fingerprint: str, resume: bool) -> dict[str, Any] | None:
+    """The saved state to go on from, or None for a fresh start."""
+    path = out / RESUME
+    if not resume:
+        if out.exists() and (not out.is_dir() or any(out.iterdir())):
+            raise RunError(
+                "it exists and is not empty", where=out, fix="choose another --out, or add --resume"
+            )
+        return None
+    if not path.is_file():
+        if out.is_dir() and any(out.iterdir()):
+            raise RunError("nothing to resume in it", where=out, fix="choose another --out")
+        return None  # killed before the first state was saved: start from the beginning
+    try:
+        saved: dict[str, Any] = torch.load(path, weights_only=True)
+        same = saved["fingerprint"] == fingerprint
+    except (
+        OSError,
+        RuntimeError,
+        KeyError,
+        TypeError,
+        EOFError,
+        ValueError,
+        pickle.UnpicklingError,
+    ) as error:
+        raise RunError(f"cannot be read ({type(error).__name__})", where=path, fix="train anew") from None
+    if not same:
+        what = "was started with another configuration or other data"
+        raise RunError(what, where=out, fix="use the same recipe, options and data, or another --out")
+    return saved
+
+
+@contextmanager
+def _stop_requested() -> Iterator[threading.Event]:
+    """An event that SIGTERM and SIGINT set (from the main thread only, as Python has it)."""
+    event = threading.Event()
+    if threading.current_thread() is not threading.main_thread():
+        yield event
+        return
+    before = {name: signal.signal(name, lambda *_: event.set()) for name in (signal.SIGTERM, signal.SIGINT)}
+    try:
+        yield event
+    finally:
+        for name, handler in before.items():
+            signal.signal(name, handler)
+
+
+def _sha256(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()

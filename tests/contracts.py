@@ -1,0 +1,63 @@
+"""What every pluggable part must keep, whatever it is: used by the tests of encoders and decoders."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from hilum.models.memory import Memory
+
+
+def make_memory(
+    studies: int = 3, positions: int = 8, width: int = 16, condition: int = 4, seed: int = 0
+) -> Memory:
+    """Random features of which some positions are absent, differently in each study."""
+    generator = torch.Generator().manual_seed(seed)
+    present = torch.rand(studies, positions, generator=generator) > 0.3
+    present[:, 0] = True
+    return Memory(
+        torch.randn(studies, positions, width, generator=generator),
+        present,
+        torch.randn(studies, condition, generator=generator),
+    )
+
+
+def check_gradients(module: nn.Module, loss: Tensor) -> None:
+    """Every parameter gets a finite gradient that is not all zero."""
+    module.zero_grad()
+    loss.backward()
+    for name, parameter in module.named_parameters():
+        assert parameter.grad is not None, name
+        assert torch.isfinite(parameter.grad).all(), name
+        assert parameter.grad.abs().sum() > 0, name
+
+
+def check_decoder(decoder: nn.Module, memory: Memory, vocabulary: int) -> None:
+    """Stepping equals teacher forcing, attention sums to 1 over what is present, absent positions change nothing,
+    rows share a memory as if each had its own."""
+    decoder.eval()
+    generator = torch.Generator().manual_seed(1)
+    studies = memory.features_BND.shape[0]
+    tokens_BT = torch.randint(4, vocabulary, (studies, 6), generator=generator)
+    with torch.no_grad():
+        logits_BTV, attention_BTN = decoder(tokens_BT, memory)
+        state = decoder.start(memory)
+        for position in range(6):
+            logits_BV, attention_BN, state = decoder.step(tokens_BT[:, position], state, memory)
+            torch.testing.assert_close(logits_BV, logits_BTV[:, position])
+            torch.testing.assert_close(attention_BN, attention_BTN[:, position])
+        torch.testing.assert_close(attention_BTN.sum(-1), torch.ones(studies, 6))
+        assert (attention_BTN[~memory.present_BN.unsqueeze(1).expand_as(attention_BTN)] == 0).all()
+
+        noisy = memory._replace(
+            features_BND=torch.where(memory.present_BN.unsqueeze(-1), memory.features_BND, torch.tensor(9.0))
+        )
+        torch.testing.assert_close(decoder(tokens_BT, noisy)[0], logits_BTV)
+
+        beams = 3
+        shared = decoder.start(memory, beams)
+        own = memory.select(torch.arange(studies).repeat_interleave(beams))
+        tokens_R = torch.randint(4, vocabulary, (studies * beams,), generator=generator)
+        together, _, _ = decoder.step(tokens_R, shared, memory)
+        alone, _, _ = decoder.step(tokens_R, decoder.start(own), own)
+        torch.testing.assert_close(together, alone)

@@ -1,0 +1,111 @@
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from hilum import appraisal, training
+from hilum.data.manifest import Dataset
+from hilum.errors import DataError, InputError
+from hilum.metrics.intervals import Interval
+from hilum.recipes import tiny
+from hilum.study import Draft, ModelCard, RegionMap, Sentence
+from hilum.training import StageConfig
+from tests import made
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
+    return made.dataset(tmp_path_factory.mktemp("data"), 60)
+
+
+@pytest.fixture(scope="module")
+def run(data: Dataset, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("runs") / "run"
+    config = replace(
+        tiny(),
+        encoder=StageConfig(epochs=40, batch_size=8, rate=5e-3, patience=40),
+        decoder=StageConfig(epochs=20, batch_size=8, rate=5e-3, patience=20),
+        told=0.0, save_seconds=60.0,
+    )  # fmt: skip
+    training.train(config, data.root, folder)
+    return folder
+
+
+def test_what_has_learnt_beats_every_floor_and_says_so(run: Path, data: Dataset) -> None:
+    found = appraisal.appraise(run, data.root, "test", resamples=200)
+    assert found.card.n == 12 and found.part == "clean/test" and found.section == "report"
+    systems = found.card.systems
+    assert {
+        "model",
+        "floor:commonest",
+        "floor:random",
+        "floor:nearest-image",
+        "floor:ngram",
+        "retrieval:own-features",
+    } <= set(systems)
+    assert systems["model"]["bleu_4"].value == pytest.approx(1.0, abs=0.15)
+    assert systems["floor:commonest"]["bleu_4"].value < 0.7
+    assert found.card.systems["model"]["image_truth_side_accuracy"].value == 1.0
+    effusion = found.head["Pleural Effusion"]
+    assert (effusion.positives, effusion.negatives) == (8, 4) and effusion.measures["roc_auc"].value == 1.0
+    assert {"pointing_game", "iou_mean", "attention_inside", "chance_inside"} <= set(found.grounding)
+    text = found.to_text()
+    assert "SIMULATED" in text and "floor:random" in text and "AUROC" in text
+
+
+def test_scores_are_kept_in_the_run_and_survive_a_second_part(run: Path, data: Dataset) -> None:
+    for part in ("validation", "clean/test"):
+        appraisal.keep(run, appraisal.appraise(run, data.root, part, resamples=100))
+    scores = json.loads((run / "scores.json").read_text())
+    assert set(scores) == {"spots clean/validation report", "spots clean/test report"}
+    one = scores["spots clean/test report"]
+    assert (
+        one["simulated"] is True
+        and one["calibration"]["findings"]["Pleural Effusion"]["roc_auc"]["value"] == 1.0
+    )
+    (run / "scores.json").write_text("{")
+    with pytest.raises(InputError, match=r"scores\.json: not JSON"):
+        appraisal.keep(run, appraisal.appraise(run, data.root, "test", resamples=100))
+    (run / "scores.json").unlink()
+
+
+def test_a_page_holds_scores_and_studies(run: Path, data: Dataset) -> None:
+    found = appraisal.appraise(run, data.root, "test", resamples=100)
+    page = appraisal.page(found, ["A note."])
+    assert "A note." in page and "floor" in page and "imulated" in page
+    assert page.count("data:image/") >= 10
+
+
+def test_parts_that_do_not_exist_are_refused(run: Path, data: Dataset) -> None:
+    with pytest.raises(InputError, match="no part 'tests'"):
+        appraisal.appraise(run, data.root, "tests")
+    with pytest.raises(DataError, match="no split 'r2gen'"):
+        appraisal.appraise(run, data.root, "r2gen/test")
+
+
+def test_grounding_counts_the_sentences_that_name_what_was_drawn(data: Dataset) -> None:
+    """A peak in the box is a hit, one elsewhere or under another side's sentence is not counted as one."""
+    first, second = [study for study in data.studies if study.truth and study.truth[0].side == "left"][:2]
+    grid = np.zeros((8, 8))
+    grid[4, 6] = 1.0  # x 48 to 56, y 32 to 40; the box is 42 to 54, 34 to 46
+
+    def ground(text: str, map_hw: np.ndarray) -> dict[str, Interval]:
+        drafts = []
+        for study in (first, second):
+            region = RegionMap(
+                study.views[0].id, (48, 32, 56, 40), 1.0, tuple(map(tuple, map_hw)), (0, 0, 64, 64)
+            )
+            card = ModelCard("made", "0", "nothing", simulated=True)
+            drafts.append(Draft(study.id, (Sentence(text, "findings", -1.0, (region,)),), {}, (), card))
+        return appraisal.grounded([first, second], drafts, 100, 0)
+
+    hit = ground("Left pleural effusion.", grid)
+    assert hit["pointing_game"].value == 1.0 and hit["attention_inside"].value == pytest.approx(6 * 6 / 64)
+    assert hit["chance_inside"].value == pytest.approx(144 / 4096)
+    assert ground("Left pleural effusion.", grid[::-1, ::-1])["pointing_game"].value == 0.0
+    for text in ("Right pleural effusion.", "No pleural effusion.", "The heart is large."):
+        assert ground(text, grid) == {}

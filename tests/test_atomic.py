@@ -1,0 +1,75 @@
+"""Old or new, never half."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from hilum import atomic
+
+
+def test_writes_and_replaces(tmp_path: Path) -> None:
+    path = tmp_path / "deep" / "file.txt"
+    atomic.write_text(path, "one\n")
+    atomic.write_text(path, "zwölf\r\n")
+    assert path.read_bytes() == "zwölf\r\n".encode()
+    assert [p.name for p in path.parent.iterdir()] == ["file.txt"]
+
+
+def test_failure_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> None:
+    path = tmp_path / "file.bin"
+    atomic.write_bytes(path, b"old")
+    with pytest.raises(KeyboardInterrupt), atomic.replacing(path) as temporary:
+        temporary.write_bytes(b"half")
+        raise KeyboardInterrupt
+    assert path.read_bytes() == b"old"
+    assert [p.name for p in tmp_path.iterdir()] == ["file.bin"]
+
+
+def test_the_temporary_name_is_hidden_keeps_the_suffix_and_lies_beside(tmp_path: Path) -> None:
+    with atomic.replacing(tmp_path / "film.png") as temporary:
+        assert temporary.parent == tmp_path
+        assert temporary.suffix == ".png"
+        assert temporary.name.startswith(".")
+        temporary.write_bytes(b"x")
+
+
+@pytest.mark.skipif(os.name != "posix", reason="file modes are POSIX's")
+def test_mode_follows_the_umask(tmp_path: Path) -> None:
+    old = os.umask(0o027)
+    try:
+        atomic.write_bytes(tmp_path / "f", b"x")
+        assert (tmp_path / "f").stat().st_mode & 0o777 == 0o640
+        assert os.umask(0o027) == 0o027, "the umask itself is as it was"
+    finally:
+        os.umask(old)
+
+
+@pytest.mark.skipif(os.name != "posix", reason="SIGKILL is POSIX's")
+def test_killed_at_any_moment_the_file_is_one_of_the_two(tmp_path: Path) -> None:
+    path = tmp_path / "file.bin"
+    texts = [b"a" * 300_000, b"b" * 300_000]
+    atomic.write_bytes(path, texts[0])
+    script = (
+        "import sys; from pathlib import Path; from hilum import atomic\n"
+        "n = 0\n"
+        "while True:\n"
+        "    n += 1\n"
+        "    atomic.write_bytes(Path(sys.argv[1]), (b'a' if n % 2 else b'b') * 300_000)\n"
+        "    if n == 1: print('started', flush=True)\n"
+    )
+    for delay in (0.003, 0.011, 0.017, 0.029):
+        process = subprocess.Popen([sys.executable, "-c", script, str(path)], stdout=subprocess.PIPE)
+        assert process.stdout is not None
+        process.stdout.readline()
+        time.sleep(delay)
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+        process.stdout.close()
+        assert path.read_bytes() in texts

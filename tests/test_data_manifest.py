@@ -1,0 +1,152 @@
+"""The manifest: what goes in comes out; what is broken is listed whole."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from hilum.data import manifest
+from hilum.data.manifest import Dataset, DatasetInfo, LeftOut
+from hilum.errors import DataError
+from hilum.study import DrawnFinding, DrawnRegion, Projection, Report, Side, Study, View
+
+INFO = DatasetInfo("made", "a test", "none", simulated=True, made_by="pytest")
+STUDY = Study(
+    "s1",
+    (View("v1", Projection.FRONTAL, "images/v1.png", 10, 20, True), View("v2")),
+    indication="Cough\nand “more”",
+    report=Report("Clear.", ""),
+    mesh=("Opacity/lung/base/left", "normal"),
+    truth=(
+        DrawnFinding("Edema", "Edema", (DrawnRegion("v1", (0.0, 1.0, 2.5, 3.0)),), Side.LEFT, "base", "mild"),
+    ),
+)
+
+
+def test_round_trip(tmp_path: Path) -> None:
+    left_out = (LeftOut("x", "a reason"), LeftOut("y\u2028z", "ein Grund – länger"))
+    written = manifest.write(tmp_path, INFO, [STUDY, Study("s2")], left_out)
+    assert manifest.read(tmp_path) == written == Dataset(tmp_path, INFO, (STUDY, Study("s2")))
+    assert manifest.read_left_out(tmp_path) == left_out
+    assert manifest.read_info(tmp_path) == INFO
+    assert {path.name for path in tmp_path.iterdir()} <= manifest.MEMBERS
+
+
+def test_nothing_left_out_leaves_no_file_of_the_time_before(tmp_path: Path) -> None:
+    manifest.write(tmp_path, INFO, [STUDY], [LeftOut("x", "r")])
+    manifest.write(tmp_path, INFO, [STUDY])
+    assert manifest.read_left_out(tmp_path) == ()
+
+
+text = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
+
+
+@given(
+    st.lists(
+        st.builds(
+            Study,
+            id=text,
+            views=st.lists(st.builds(View, id=text, height=st.none() | st.integers(1, 9999)), max_size=3).map(
+                tuple
+            ),
+            indication=text,
+            report=st.none() | st.builds(Report, text, text),
+            mesh=st.lists(text, max_size=3).map(tuple),
+        ),
+        min_size=1,
+        max_size=5,
+        unique_by=lambda s: s.id,
+    )
+)
+@settings(deadline=None, max_examples=25)
+def test_any_text_survives(studies: list[Study]) -> None:
+    import tempfile
+
+    with tempfile.TemporaryDirectory() as folder:
+        manifest.write(Path(folder), INFO, studies)
+        assert manifest.read(Path(folder)).studies == tuple(studies)
+
+
+def test_two_studies_of_one_id_are_refused_before_anything_is_written(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="1 study ids occur twice: s1"):
+        manifest.write(tmp_path, INFO, [STUDY, STUDY])
+    assert not list(tmp_path.iterdir())
+
+
+def test_every_broken_line_is_listed(tmp_path: Path) -> None:
+    manifest.write(tmp_path, INFO, [STUDY])
+    whole = (tmp_path / "studies.jsonl").read_bytes()
+    lines = [
+        whole.strip(),
+        b"{not json",
+        b'{"id": 5}',
+        b'{"id": "s3", "views": [{"id": "v", "projection": "sideways"}]}',
+        b"",
+        whole.strip(),
+        b'{"id": "s4", "views": [{"id": "v", "file": "../../etc/passwd"}]}',
+        b'{"id": "s5", "views": [{"id": "v", "file": "/etc/passwd"}]}',
+        b"\xff\xfe",
+    ]
+    (tmp_path / "studies.jsonl").write_bytes(b"\n".join(lines))
+    with pytest.raises(DataError) as caught:
+        manifest.read(tmp_path)
+    problems = caught.value.problems
+    assert [p.split(":")[0] for p in problems] == [f"line {n}" for n in (2, 3, 4, 6, 7, 8, 9)]
+    assert "study s1 stands on line 1 too" in problems[3]
+    assert "points outside the folder" in problems[4]
+    assert "7 problems" in str(caught.value)
+
+
+def test_every_missing_film_is_listed_when_films_are_needed(tmp_path: Path) -> None:
+    manifest.write(tmp_path, INFO, [STUDY])
+    assert manifest.read(tmp_path).studies == (STUDY,)
+    with pytest.raises(DataError) as caught:
+        manifest.read(tmp_path, need_images=True)
+    assert caught.value.problems == (
+        "study s1: no file images/v1.png",
+        "study s1: image v2 is not at hand",
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "said"),
+    [
+        ("dataset.json", None, "no dataset.json in it"),
+        ("studies.jsonl", None, "no studies.jsonl in it"),
+        ("dataset.json", b"[]", "not a data-set description"),
+        ("dataset.json", b"\xff", "not a data-set description"),
+        (
+            "dataset.json",
+            b'{"name":"a","source":"b","licence":"c","simulated":true,"format":"x-9"}',
+            "this version reads",
+        ),
+        ("studies.jsonl", b"", "1 problem in the manifest"),
+        ("left_out.jsonl", b'{"what": 1}\n', "line 1"),
+    ],
+)
+def test_broken_files_get_one_line(tmp_path: Path, name: str, content: bytes | None, said: str) -> None:
+    manifest.write(tmp_path, INFO, [STUDY], [LeftOut("a", "b")])
+    if content is None:
+        (tmp_path / name).unlink()
+    else:
+        (tmp_path / name).write_bytes(content)
+    with pytest.raises(DataError, match=said) as caught:
+        manifest.read(tmp_path)
+        manifest.read_left_out(tmp_path)
+    assert str(tmp_path) in str(caught.value)
+
+
+def test_no_folder(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="no such folder"):
+        manifest.read(tmp_path / "none")
+
+
+def test_path_of_a_view(tmp_path: Path) -> None:
+    dataset = Dataset(tmp_path, INFO, (STUDY,))
+    assert dataset.path(STUDY.views[0]) == tmp_path / "images/v1.png"
+    assert dataset.by_id() == {"s1": STUDY}
+    with pytest.raises(DataError, match="v2 is not at hand"):
+        dataset.path(STUDY.views[1])

@@ -1,0 +1,149 @@
+from __future__ import annotations
+
+import itertools
+from collections import Counter
+
+import pytest
+import torch
+from scipy.stats import chisquare
+
+from hilum.decoding import Hypothesis, SearchConfig, beam_search, greedy, rank, sample, sequence_log_prob
+from hilum.models.decoders import SoftAttentionLSTM
+from hilum.text.tokenizer import END, PAD, START, UNKNOWN
+from tests.contracts import make_memory
+
+SMALL = 7  # four marks and three words
+FORBIDDEN = (PAD, START, UNKNOWN)
+
+
+def make(vocabulary: int = SMALL, scale: float = 3.0) -> SoftAttentionLSTM:
+    torch.manual_seed(3)
+    decoder = SoftAttentionLSTM(vocabulary, 16, 4, 8, 12, 6, dropout=0.0).eval()
+    with torch.no_grad():
+        decoder.out.weight.mul_(scale)  # sharper choices: ties and near ties are not what is tested
+    return decoder
+
+
+def own_score(decoder: SoftAttentionLSTM, study: int, tokens: tuple[int, ...], finished: bool) -> float:
+    memory = make_memory().select(torch.tensor([study]))
+    sequence = torch.tensor([[START, *tokens, *((END,) if finished else ())]])
+    with torch.no_grad():
+        return float(sequence_log_prob(decoder, memory, sequence).sum())
+
+
+@pytest.mark.parametrize("length_power", [0.0, 0.7])
+def test_a_wide_beam_is_exhaustive_search(length_power: float) -> None:
+    decoder, longest = make(), 4
+    words = [token for token in range(SMALL) if token not in (*FORBIDDEN, END)]
+    config = SearchConfig(200, longest, length_power, 0, FORBIDDEN)
+    found = beam_search(decoder, make_memory(), config)
+    for study in range(3):
+        every = [
+            Hypothesis(tokens, own_score(decoder, study, tokens, True), True)
+            for length in range(longest)
+            for tokens in itertools.product(words, repeat=length)
+        ]
+        every.sort(key=lambda hypothesis: rank(hypothesis, config), reverse=True)
+        finished = [hypothesis for hypothesis in found[study] if hypothesis.finished]
+        assert [h.tokens for h in finished[:10]] == [h.tokens for h in every[:10]]
+        for got, wanted in zip(finished[:10], every[:10], strict=True):
+            assert got.log_prob == pytest.approx(wanted.log_prob, abs=1e-4)
+
+
+def test_one_beam_is_greedy_written_out() -> None:
+    decoder, memory = make(30), make_memory()
+    config = SearchConfig(1, 12, 0.0, 0, FORBIDDEN)
+    found = greedy(decoder, memory, config)
+    for study in range(3):
+        one = memory.select(torch.tensor([study]))
+        state, tokens, total = decoder.start(one), [START], 0.0
+        while len(tokens) <= 12:
+            with torch.no_grad():
+                logits, _, state = decoder.step(torch.tensor([tokens[-1]]), state, one)
+            log_probs = torch.log_softmax(logits, -1)[0]
+            log_probs[list(FORBIDDEN)] = -torch.inf
+            token = int(log_probs.argmax())
+            total += float(log_probs[token])
+            if token == END:
+                break
+            tokens.append(token)
+        assert found[study].tokens == tuple(tokens[1:])
+        assert found[study].finished == (token == END)
+        assert found[study].log_prob == pytest.approx(total, abs=1e-4)
+    assert found == [best[0] for best in beam_search(decoder, memory, config)]
+
+
+@pytest.mark.parametrize("beams", [1, 3, 5])
+@pytest.mark.parametrize("length_power", [0.0, 0.6])
+def test_a_batch_equals_singles(beams: int, length_power: float) -> None:
+    decoder, memory = make(30), make_memory(studies=5)
+    config = SearchConfig(beams, 15, length_power, 3, FORBIDDEN)
+    together = beam_search(decoder, memory, config)
+    for study in range(5):
+        alone = beam_search(decoder, memory.select(torch.tensor([study])), config)[0]
+        assert [h.tokens for h in alone] == [h.tokens for h in together[study]]
+
+
+def test_every_score_is_the_models_own() -> None:
+    decoder = make(30)
+    for study, best in enumerate(beam_search(decoder, make_memory(), SearchConfig(4, 10, 0.5, 0, FORBIDDEN))):
+        assert len({h.tokens for h in best}) == len(best) == 4
+        for h in best:
+            assert h.log_prob == pytest.approx(own_score(decoder, study, h.tokens, h.finished), abs=1e-4)
+            assert not set(h.tokens) & {*FORBIDDEN, END}
+
+
+def test_samples_are_the_models_own_whatever_else_is_in_the_batch() -> None:
+    decoder, memory = make(30), make_memory()
+    config = SearchConfig(1, 10, 0.0, 0, FORBIDDEN, samples=12, temperature=1.0)
+    together = sample(decoder, memory, config)
+    for study, drafts in enumerate(together):
+        alone = sample(decoder, memory.select(torch.tensor([study])), config)[0]
+        assert [one.tokens for one in alone] == [one.tokens for one in drafts]
+        assert 1 < len(drafts) <= 12
+        for one in drafts:
+            assert one.log_prob == pytest.approx(
+                own_score(decoder, study, one.tokens, one.finished), abs=1e-4
+            )
+            assert not set(one.tokens) & {*FORBIDDEN, END}
+    assert [d.tokens for d in sample(decoder, memory, config, seed=1)[0]] != [d.tokens for d in together[0]]
+
+
+def test_samples_follow_the_models_distribution() -> None:
+    """First words of many draws against the softmax, by chi-squared."""
+    decoder, memory = make(scale=1.0), make_memory(studies=1)
+    config = SearchConfig(1, 1, 0.0, 0, FORBIDDEN, samples=1, temperature=1.0)
+    counts = Counter(sample(decoder, memory, config, seed)[0][0].tokens for seed in range(2000))
+    with torch.no_grad():
+        logits, _, _ = decoder.step(torch.tensor([START]), decoder.start(memory), memory)
+    logits[0, list(FORBIDDEN)] = -torch.inf
+    wanted = torch.softmax(logits[0].double(), -1)
+    tokens = [token for token in range(SMALL) if token not in FORBIDDEN]
+    seen = [counts[() if token == END else (token,)] for token in tokens]
+    assert chisquare(seen, [float(wanted[token]) * sum(seen) for token in tokens]).pvalue > 1e-4
+
+
+def test_no_ngram_stands_twice_where_blocked() -> None:
+    decoder = make(9, scale=8.0)
+    with torch.no_grad():
+        decoder.out.bias[END] = -20.0  # long drafts
+    memory = make_memory()
+    free = beam_search(decoder, memory, SearchConfig(2, 30, 0.0, 0, FORBIDDEN))
+    blocked = beam_search(decoder, memory, SearchConfig(2, 30, 0.0, 3, FORBIDDEN))
+
+    def repeats(tokens: tuple[int, ...]) -> bool:
+        ngrams = list(zip(tokens, tokens[1:], tokens[2:], strict=False))
+        return len(set(ngrams)) < len(ngrams)
+
+    assert any(repeats(h.tokens) for best in free for h in best)
+    assert not any(repeats(h.tokens) for best in blocked for h in best)
+
+
+def test_what_is_not_finished_says_so_and_never_outranks_what_is() -> None:
+    decoder = make(9)
+    with torch.no_grad():
+        decoder.out.bias[END] = -3.0
+    for best in beam_search(decoder, make_memory(), SearchConfig(4, 3, 0.0, 0, FORBIDDEN)):
+        order = [h.finished for h in best]
+        assert order == sorted(order, reverse=True)
+        assert all(len(h.tokens) == 3 for h in best if not h.finished)

@@ -1,0 +1,275 @@
+"""The doctor tells a whole installation from a broken one, and never fails itself."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.metadata
+import shutil
+from collections import namedtuple
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from hilum import doctor
+from hilum.doctor import Check, Verdict
+
+
+@pytest.fixture(scope="module")
+def checks() -> tuple[Check, ...]:
+    return doctor.examine()
+
+
+def named(checks: tuple[Check, ...], name: str) -> Check:
+    (check,) = [check for check in checks if check.name == name]
+    return check
+
+
+def only(checks: object) -> Check:
+    (check,) = tuple(checks)
+    return check
+
+
+def test_this_installation_works(checks: tuple[Check, ...]) -> None:
+    assert doctor.works(checks), doctor.to_text(checks)
+    assert len({(check.area, check.name) for check in checks}) == len(checks)
+    areas = [check.area for check in checks]
+    assert list(dict.fromkeys(areas)) == ["system", "packages", "learning", "DICOM", "metrics"]
+    assert areas == sorted(areas, key=list(dict.fromkeys(areas)).index)
+    assert not [check for check in checks if check.verdict is Verdict.GOOD and check.fix]
+
+
+def test_what_it_found_is_so(checks: tuple[Check, ...]) -> None:
+    import torch
+
+    assert torch.__version__ in named(checks, "PyTorch").detail
+    assert f"{torch.get_num_threads()} threads" in named(checks, "PyTorch").detail
+    assert (named(checks, "GPU").verdict is Verdict.GOOD) == (
+        torch.cuda.is_available() or torch.backends.mps.is_available()
+    )
+    assert (named(checks, "Java").verdict is Verdict.GOOD) <= (shutil.which("java") is not None)
+    from hilum.models.encoders import imagenet_weights
+
+    assert imagenet_weights().name in named(checks, "encoder weights").detail
+
+
+def test_every_named_transfer_syntax_is_in_the_standard(checks: tuple[Check, ...]) -> None:
+    from pydicom.uid import UID
+
+    for uid, name in doctor.TRANSFER_SYNTAXES:
+        assert UID(uid).is_transfer_syntax
+        first_word = name.split(" (")[0].split()[0]
+        assert first_word in UID(uid).name
+        assert named(checks, name).area == "DICOM"
+
+
+def test_a_syntax_called_good_is_decoded(checks: tuple[Check, ...]) -> None:
+    """RLE is the one that pydicom can write by itself; the others are tried with the reader of films."""
+    from pydicom.dataset import Dataset, FileMetaDataset
+    from pydicom.uid import ExplicitVRLittleEndian, RLELossless
+
+    pixels_HW = np.arange(64, dtype=np.uint16).reshape(8, 8) * 100
+    dataset = Dataset()
+    dataset.file_meta = FileMetaDataset()
+    dataset.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
+    dataset.Rows, dataset.Columns, dataset.SamplesPerPixel = 8, 8, 1
+    dataset.BitsAllocated, dataset.BitsStored, dataset.HighBit, dataset.PixelRepresentation = 16, 16, 15, 0
+    dataset.PhotometricInterpretation = "MONOCHROME2"
+    dataset.SOPInstanceUID = "1.2.3"
+    dataset.PixelData = pixels_HW.tobytes()
+    dataset.compress(RLELossless, generate_instance_uid=False)
+    assert named(checks, "RLE Lossless").verdict is Verdict.GOOD
+    assert np.array_equal(dataset.pixel_array, pixels_HW)
+
+
+def test_a_syntax_without_a_decoder_says_which_package_would() -> None:
+    def get_decoder(uid: str) -> SimpleNamespace:
+        return SimpleNamespace(
+            is_available=False,
+            missing_dependencies=[
+                "pylibjpeg - requires pylibjpeg>=2.0 and pylibjpeg-openjpeg>=2.0",
+                "x - requires y",
+            ],
+        )
+
+    check = doctor._syntax(SimpleNamespace(get_decoder=get_decoder), "1.2.840.10008.1.2.4.201", "HTJ2K")
+    assert check.verdict is Verdict.MISSING
+    assert check.fix == "pip install 'pylibjpeg>=2.0' 'pylibjpeg-openjpeg>=2.0'"
+
+
+def test_a_syntax_that_pydicom_does_not_know() -> None:
+    def get_decoder(uid: str) -> SimpleNamespace:
+        raise NotImplementedError
+
+    check = doctor._syntax(SimpleNamespace(get_decoder=get_decoder), "1.2", "new")
+    assert (check.verdict, check.fix) == (Verdict.MISSING, "pip install -U pydicom")
+
+
+@pytest.mark.parametrize(("module", "part"), [("torch", doctor._torch), ("pydicom", doctor._dicom)])
+def test_a_package_that_does_not_import(module: str, part, monkeypatch: pytest.MonkeyPatch) -> None:
+    real = importlib.import_module
+
+    def broken(name: str) -> object:
+        if name == module:
+            raise OSError("libgomp.so.1: cannot open\nshared object file")
+        return real(name)
+
+    monkeypatch.setattr(importlib, "import_module", broken)
+    check = only(part())
+    assert check.verdict is Verdict.BROKEN
+    assert "libgomp.so.1: cannot open shared object file" in check.detail
+    assert check.fix.startswith("pip install")
+    assert not doctor.works([check])
+
+
+def test_gdcm_that_does_not_import(monkeypatch: pytest.MonkeyPatch) -> None:
+    real = importlib.import_module
+
+    def broken(name: str) -> object:
+        if name == "gdcm":
+            raise ImportError("no gdcm")
+        return real(name)
+
+    monkeypatch.setattr(importlib, "import_module", broken)
+    checks = tuple(doctor._dicom())
+    assert named(checks, "GDCM").verdict is Verdict.BROKEN
+    assert named(checks, "RLE Lossless").verdict is Verdict.GOOD
+
+
+def test_packages_that_are_missing_or_old(monkeypatch: pytest.MonkeyPatch) -> None:
+    versions = {"hilum": "1.0", "numpy": "1.26.4", "torch": "2.13.0+cpu"}
+
+    def version(name: str) -> str:
+        if name not in versions:
+            raise importlib.metadata.PackageNotFoundError(name)
+        return versions[name]
+
+    lines = ["numpy>=2.0", "torch>=2.10", "rich>=13", 'pynetdicom>=3; extra == "interop"']
+    monkeypatch.setattr(importlib.metadata, "requires", lambda name: lines)
+    monkeypatch.setattr(importlib.metadata, "version", version)
+    monkeypatch.setattr(
+        importlib.metadata, "metadata", lambda name: SimpleNamespace(get_all=lambda field: ["interop"])
+    )
+    checks = tuple(doctor._packages())
+    needed = named(checks, "needed")
+    assert needed.verdict is Verdict.BROKEN
+    assert needed.detail == "numpy is 1.26.4, >=2.0 is needed; rich is not installed"
+    assert needed.fix == "pip install 'numpy>=2.0' 'rich>=13'"
+    extra = named(checks, "extra interop")
+    assert (extra.verdict, extra.fix) == (Verdict.MISSING, "pip install 'hilum[interop]'")
+
+
+def test_a_folder_that_was_never_installed(monkeypatch: pytest.MonkeyPatch) -> None:
+    def requires(name: str) -> list[str]:
+        raise importlib.metadata.PackageNotFoundError(name)
+
+    monkeypatch.setattr(importlib.metadata, "requires", requires)
+    assert only(doctor._packages()).fix == "pip install -e ."
+
+
+def test_weights_that_are_not_there(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    lost = SimpleNamespace(suffix=".pth", locate=lambda: tmp_path / "lost.pth")
+    monkeypatch.setattr(importlib.metadata, "distribution", lambda name: SimpleNamespace(files=[lost]))
+    assert only(doctor._encoder_weights()).verdict is Verdict.BROKEN
+    (tmp_path / "lost.pth").write_bytes(b"0" * 2**21)
+    check = only(doctor._encoder_weights())
+    assert (check.verdict, check.detail) == (Verdict.GOOD, "lost.pth, 2 MiB")
+
+
+def test_without_java(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    java, meteor = doctor._meteor()
+    assert (java.verdict, meteor.verdict) == (Verdict.MISSING, Verdict.MISSING)
+    assert "default-jre-headless" in java.fix
+    assert doctor.works([java, meteor])
+
+
+def test_a_java_that_does_not_run(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    program = tmp_path / "java"
+    program.write_text("#!/bin/sh\nexit 1\n", encoding="ascii")
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    java = next(iter(doctor._meteor()))
+    assert java.verdict is Verdict.MISSING
+    assert "does not run" in java.detail
+
+
+def test_little_disk(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    usage = namedtuple("usage", "total used free")
+    monkeypatch.setattr(shutil, "disk_usage", lambda folder: usage(10**12, 0, 10**8))
+    assert only(doctor._disk(tmp_path)).verdict is Verdict.LIMITED
+    monkeypatch.setattr(shutil, "disk_usage", lambda folder: usage(10**12, 0, 10**11))
+    assert only(doctor._disk(tmp_path)).verdict is Verdict.GOOD
+
+
+def fake_system(root: Path, **files: str) -> Path:
+    (root / "proc").mkdir()
+    (root / "proc/meminfo").write_text("MemTotal: 8388608 kB\nMemFree: 1 kB\nMemAvailable: 4194304 kB\n")
+    for name, text in files.items():
+        path = (
+            root
+            / "sys/fs/cgroup"
+            / name.replace("__", "/").replace("_max", ".max").replace("_cur", ".current")
+        )
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+    return root
+
+
+def test_memory_of_the_machine(tmp_path: Path) -> None:
+    assert doctor._memory_bytes(fake_system(tmp_path)) == (8 * doctor.GIB, 4 * doctor.GIB)
+
+
+def test_memory_of_a_container(tmp_path: Path) -> None:
+    root = fake_system(tmp_path, memory_max=f"{2 * doctor.GIB}\n", memory_cur=f"{doctor.GIB}\n")
+    assert doctor._memory_bytes(root) == (2 * doctor.GIB, doctor.GIB)
+
+
+def test_a_container_without_a_limit(tmp_path: Path) -> None:
+    root = fake_system(tmp_path, memory_max="max\n", memory_cur="5\n")
+    assert doctor._memory_bytes(root) == (8 * doctor.GIB, 4 * doctor.GIB)
+
+
+def test_memory_that_cannot_be_read(tmp_path: Path) -> None:
+    assert doctor._memory_bytes(tmp_path) == (None, None)
+
+
+def test_a_part_that_raises_is_a_finding(monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken() -> None:
+        raise RuntimeError("no such thing")
+
+    monkeypatch.setattr(doctor, "_torch", broken)
+    checks = doctor.examine()
+    assert [c.detail for c in checks if c.verdict is Verdict.BROKEN] == ["RuntimeError: no such thing"]
+    assert checks[-1].area == "metrics"
+
+
+def test_as_text() -> None:
+    checks = [
+        Check("system", "Python", Verdict.GOOD, "3.12"),
+        Check("system", "disk", Verdict.LIMITED, "little", "make room"),
+        Check("metrics", "Java", Verdict.MISSING, "not found"),
+    ]
+    assert doctor.to_text(checks) == (
+        "system\n"
+        "     ok  Python  3.12\n"
+        "      !  disk    little\n"
+        "                 → make room\n"
+        "\n"
+        "metrics\n"
+        "      -  Java    not found\n"
+        "\n"
+        "everything that is needed works; 2 optional things missing or limited"
+    )
+    broken = [Check("learning", "PyTorch", Verdict.BROKEN, "", "pip install torch")]
+    assert (
+        doctor.to_text(broken).splitlines()[-1]
+        == "does not work: PyTorch; 0 optional things missing or limited"
+    )
+
+
+def test_nothing_to_tell() -> None:
+    assert (
+        doctor.to_text(()).strip() == "everything that is needed works; 0 optional things missing or limited"
+    )

@@ -1,0 +1,75 @@
+"""Grounding: overlaps equal to counting pixels; points and shares on small cases."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from hilum.metrics import grounding
+from hilum.study import Box
+
+whole = st.integers(0, 12)
+boxes = st.tuples(whole, whole, whole, whole).map(
+    lambda b: tuple(map(float, (b[0], b[1], b[0] + b[2], b[1] + b[3])))
+)
+
+
+def pixels(box: Box) -> np.ndarray:
+    mask = np.zeros((30, 30), dtype=bool)
+    mask[int(box[1]) : int(box[3]), int(box[0]) : int(box[2])] = True
+    return mask
+
+
+@given(boxes, boxes)
+@settings(deadline=None, max_examples=80)
+def test_overlap_equals_counting_pixels(one: Box, other: Box) -> None:
+    common, union = (pixels(one) & pixels(other)).sum(), (pixels(one) | pixels(other)).sum()
+    assert grounding.intersection_over_union(one, other) == pytest.approx(common / union if union else 0)
+    assert grounding.intersection_over_union(other, one) == grounding.intersection_over_union(one, other)
+
+
+@given(boxes, boxes)
+@settings(deadline=None, max_examples=50)
+def test_the_share_inside_equals_counting_pixels(one: Box, other: Box) -> None:
+    map_HW = np.random.default_rng(0).random((30, 30))
+    found = grounding.share_inside(map_HW, (0, 0, 30, 30), [one, other])
+    assert found == pytest.approx(map_HW[pixels(one) | pixels(other)].sum() / map_HW.sum())
+
+
+def test_cells_count_by_the_part_covered() -> None:
+    map_HW = np.array([[1.0, 1.0], [1.0, 1.0]])
+    assert grounding.share_inside(map_HW, (100, 0, 300, 200), [(150, 0, 200, 200)]) == pytest.approx(0.25)
+    assert grounding.share_inside(map_HW, (100, 0, 300, 200), [(0, 0, 400, 400)]) == pytest.approx(1)
+    assert grounding.share_inside(map_HW, (100, 0, 300, 200), []) == 0
+    assert grounding.share_inside(np.zeros((2, 2)), (0, 0, 2, 2), [(0, 0, 2, 2)]) == 0
+
+
+def test_the_peak_is_in_the_pixels_of_the_file() -> None:
+    map_HW = np.zeros((4, 8))
+    map_HW[3, 1] = 1
+    assert grounding.peak(map_HW, (100, 200, 900, 600)) == (250.0, 550.0)
+    with pytest.raises(ValueError, match="map of shape"):
+        grounding.peak(np.zeros((0, 3)), (0, 0, 1, 1))
+
+
+def test_the_pointing_game_and_its_tolerance() -> None:
+    box = (10.0, 10.0, 20.0, 20.0)
+    assert grounding.hits((10, 19.9), [box])
+    assert not grounding.hits((20, 15), [box])
+    assert not grounding.hits((23, 24), [box], tolerance=4.9)
+    assert grounding.hits((23, 24), [box], tolerance=5)
+    assert grounding.hits((23, 24), [(0, 0, 1, 1), box], tolerance=5)
+    assert not grounding.hits((5, 5), [])
+
+
+def test_statistics_are_gathered_by_study() -> None:
+    found = grounding.grounding([True, False, True], [0.6, 0.2, 0.5], [0.5, 0.1, 0.9], ["a", "a", "b"])
+    assert found.stats_NS.shape == (2, 5)
+    assert found.total() == pytest.approx(
+        {"pointing_game": 2 / 3, "iou_mean": 1.3 / 3, "iou_at_50": 2 / 3, "attention_inside": 0.5}
+    )
+    assert np.isnan(grounding.grounding([], [], [], []).total()["pointing_game"])
+    with pytest.raises(ValueError, match="equally many"):
+        grounding.grounding([True], [], [0.1], ["a"])

@@ -1,0 +1,30 @@
+from __future__ import annotations
+
+import torch
+
+from hilum.models.attention import AdditiveAttention
+from tests.contracts import check_gradients, make_memory
+
+
+def test_it_is_the_formula_written_out_position_by_position() -> None:
+    torch.manual_seed(0)
+    attend, memory = AdditiveAttention(16, 10, 7), make_memory()
+    hidden = torch.randn(3, 10)
+    context, weights = attend(hidden, attend.keys(memory), memory)
+    for study in range(3):
+        scores = []
+        for position in range(8):
+            key = attend.key.weight @ memory.features_BND[study, position] + attend.key.bias
+            scores.append(attend.score.weight[0] @ torch.tanh(key + attend.query.weight @ hidden[study]))
+        present = memory.present_BN[study]
+        wanted = torch.zeros(8)
+        wanted[present] = torch.softmax(torch.stack(scores)[present], 0)
+        torch.testing.assert_close(weights[study], wanted)
+        gate = torch.sigmoid(attend.gate.weight[0] @ hidden[study] + attend.gate.bias[0])
+        torch.testing.assert_close(context[study], gate * (wanted @ memory.features_BND[study]))
+
+
+def test_every_parameter_learns() -> None:
+    attend, memory = AdditiveAttention(16, 10, 7), make_memory()
+    context, _ = attend(torch.randn(3, 10), attend.keys(memory), memory)
+    check_gradients(attend, context.square().sum())

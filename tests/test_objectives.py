@@ -1,0 +1,158 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+from sklearn.metrics import roc_auc_score
+
+from hilum import objectives
+from hilum.data import batches
+from hilum.models.report_model import ReportModel
+from hilum.text.tokenizer import PAD
+from tests import made
+
+
+@pytest.fixture(scope="module")
+def model() -> ReportModel:
+    return made.untrained_run().model
+
+
+@pytest.fixture
+def batch(tmp_path: Path, model: ReportModel) -> tuple[batches.Batch, batches.Films]:
+    dataset = made.dataset(tmp_path, 8)
+    films = batches.load_films(dataset, made.SIDE, model.grid, tmp_path / "cache")
+    tokenizer = made.untrained_run().tokenizer
+    examples = [
+        batches.example(study, films, tokenizer, objectives.texts(study), 30) for study in dataset.studies
+    ]
+    return batches.collate(examples, films.cells_MG), films
+
+
+def test_varied_views_keep_one_and_never_gain_any(batch: tuple[batches.Batch, batches.Films]) -> None:
+    one, _ = batch
+    alone = untold = 0
+    for seed in range(40):
+        varied = objectives.vary(one, torch.Generator().manual_seed(seed))
+        there, kept = one.cells_BIG.any(-1), varied.cells_BIG.any(-1)
+        assert (kept <= there).all() and kept.any(1).all()
+        alone += int(((there.sum(1) == 2) & (kept.sum(1) == 1)).sum())
+        told = varied.projection_BI == one.projection_BI
+        assert (told | (varied.projection_BI == 2)).all()
+        untold += int((~told[kept]).sum())
+    assert 0.08 < alone / (40 * 4) < 0.25 and untold > 0
+    same = objectives.vary(one, torch.Generator().manual_seed(3))
+    again = objectives.vary(one, torch.Generator().manual_seed(3))
+    assert (same.cells_BIG == again.cells_BIG).all() and (same.projection_BI == again.projection_BI).all()
+
+
+def test_films_and_cached_features_read_the_same(
+    batch: tuple[batches.Batch, batches.Films], model: ReportModel, tmp_path: Path
+) -> None:
+    one, films = batch
+    cached = objectives.cached_features(model, films, tmp_path / "cache")
+    with torch.no_grad():
+        seen = objectives.film_reader(model, films.pixels_MHW)(one.rows_BI, None)
+    read = objectives.feature_reader(cached)(one.rows_BI, None)
+    torch.testing.assert_close(read, seen, atol=2e-3, rtol=2e-3)
+    assert (read[one.rows_BI < 0] == 0).all()
+
+
+def test_the_cache_of_features_knows_the_weights_that_made_it(
+    batch: tuple[batches.Batch, batches.Films], tmp_path: Path
+) -> None:
+    _, films = batch
+    model = made.untrained_run().model
+    objectives.cached_features(model, films, tmp_path / "cache")
+    before = set((tmp_path / "cache").glob("features-*"))
+    objectives.cached_features(model, films, tmp_path / "cache")
+    assert set((tmp_path / "cache").glob("features-*")) == before
+    with torch.no_grad():
+        next(model.encoder.parameters()).add_(0.1)
+    objectives.cached_features(model, films, tmp_path / "cache")
+    assert len(set((tmp_path / "cache").glob("features-*"))) == 2
+
+
+def test_unknown_findings_never_count() -> None:
+    logits = torch.tensor([[2.0, -1.0, 3.0], [0.5, 0.0, -2.0]], requires_grad=True)
+    wanted = torch.tensor([[1.0, torch.nan, 0.0], [torch.nan, torch.nan, 1.0]])
+    loss = objectives.findings_loss(logits, wanted)
+    known = [(2.0, 1.0), (3.0, 0.0), (-2.0, 1.0)]
+    by_hand = np.mean([np.log1p(np.exp(-z)) if y else np.log1p(np.exp(z)) for z, y in known])
+    assert loss.item() == pytest.approx(by_hand, rel=1e-5)
+    loss.backward()
+    assert (logits.grad[wanted.isnan()] == 0).all()  # type: ignore[index]
+    nothing = objectives.findings_loss(logits, torch.full_like(wanted, torch.nan))
+    assert nothing.item() == 0.0
+
+
+def test_padding_does_not_count_as_words(
+    batch: tuple[batches.Batch, batches.Films], model: ReportModel
+) -> None:
+    one, films = batch
+    memory, _ = model.remember(
+        objectives.film_reader(model, films.pixels_MHW)(one.rows_BI, None), one.cells_BIG, one.projection_BI
+    )
+    loss = objectives.report_loss(model, memory, one.tokens_BT, 0.0)
+    longer = objectives.report_loss(model, memory, F.pad(one.tokens_BT, (0, 7), value=PAD), 0.0)
+    torch.testing.assert_close(loss, longer)
+    with_coverage = objectives.report_loss(model, memory, one.tokens_BT, 1.0)
+    assert with_coverage > loss
+
+
+def test_findings_score_is_scikit_learns_over_what_is_known() -> None:
+    rng = np.random.default_rng(0)
+    wanted = rng.integers(0, 2, (40, 3)).astype(np.float32)
+    wanted[rng.random((40, 3)) < 0.2] = np.nan
+    wanted[:, 2] = 0.0  # no positive: cannot be scored
+    given = rng.random((40, 3)).astype(np.float32)
+    scores = objectives.findings_score(given, wanted)
+    known = [~np.isnan(wanted[:, i]) for i in range(2)]
+    areas = [roc_auc_score(wanted[k, i], given[k, i]) for i, k in enumerate(known)]
+    assert scores["score"] == pytest.approx(np.mean(areas)) and scores["findings"] == 2.0
+    assert objectives.findings_score(given, np.zeros_like(wanted))["score"] == 0.0
+
+
+def test_thresholds_separate_what_can_be_separated() -> None:
+    probability = np.array(
+        [[0.9, 0.1], [0.8, 0.2], [0.7, 0.9], [0.2, 0.8], [0.1, 0.7], [0.05, 0.6]], np.float32
+    )
+    wanted = np.array([[1, 1], [1, 0], [1, np.nan], [0, np.nan], [0, 0], [0, 0]], np.float32)
+    chosen = objectives.thresholds(probability, wanted, ["a", "b"])
+    assert chosen["a"] == pytest.approx((0.45, 0.45))
+    assert "b" not in chosen  # one known positive: never called
+
+
+def test_sides_count_as_read_where_nine_of_ten_are_right() -> None:
+    names = ["a", "a/left", "a/right", "b", "b/left", "b/right", "c"]
+    wanted = np.full((6, 7), np.nan, np.float32)
+    wanted[:, 1:3] = [
+        [1, 0],
+        [0, 1],
+        [1, 0],
+        [0, 1],
+        [1, 1],
+        [np.nan, 1],
+    ]  # two-sided and unknown do not count
+    wanted[:, 4:6] = wanted[:, 1:3]
+    given = np.full((6, 7), 0.5, np.float32)
+    given[:4, 1:3] = [[0.9, 0.1], [0.2, 0.3], [0.5, 0.4], [0.0, 1.0]]
+    given[:4, 4:6] = [[0.9, 0.1], [0.2, 0.3], [0.3, 0.4], [0.0, 1.0]]  # one of four wrong
+    chosen = {name: (0.1, 0.4) for name in names}
+    assert objectives.sided(given, wanted, names, chosen) == ("a",)
+    given[2, names.index("b")] = 0.3  # the wrong one is not called: it does not count
+    assert objectives.sided(given, wanted, names, chosen) == ("a", "b")
+    given[:, names.index("a")] = 0.3  # none is left to judge by
+    assert objectives.sided(given, wanted, names, chosen) == ("b",)
+
+
+def test_decisions_are_the_logits_of_the_thresholds() -> None:
+    logits = objectives.decisions({"b": (0.1, 0.2)}, ["a", "b"])
+    torch.testing.assert_close(torch.sigmoid(logits), torch.tensor([0.5, 0.2]))
+
+
+def test_perfect_drafts_score_one(batch: tuple[batches.Batch, batches.Films], tmp_path: Path) -> None:
+    said = objectives.report_states("there is a left pleural effusion .", "cardiomegaly .")
+    assert said["Pleural Effusion"] == "present" and said["Cardiomegaly"] == "present"

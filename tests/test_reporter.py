@@ -1,0 +1,142 @@
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from hilum import checkpoints, objectives
+from hilum.data.manifest import Dataset
+from hilum.decoding import SearchConfig
+from hilum.errors import ImageError, InputError
+from hilum.reporter import REAL_MODEL, SIMULATED_MODEL, Reporter
+from hilum.study import DISCLAIMER, Draft, Projection, State, Study
+from tests import made
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
+    return made.dataset(tmp_path_factory.mktemp("data"), 12)
+
+
+@pytest.fixture(scope="module")
+def reporter(data: Dataset) -> Reporter:
+    return made.untrained_reporter()
+
+
+def same(one: Draft, two: Draft) -> None:
+    assert [s.text for s in one.sentences] == [s.text for s in two.sentences]
+    for a, b in zip(one.sentences, two.sentences, strict=True):
+        assert a.log_prob == pytest.approx(b.log_prob, abs=1e-3)
+        for left, right in zip(a.regions, b.regions, strict=True):
+            assert left.view == right.view and left.box == right.box and left.extent == right.extent
+            np.testing.assert_allclose(left.grid, right.grid, atol=1e-4)
+    for name, estimate in one.findings.items():
+        assert estimate.probability == pytest.approx(two.findings[name].probability, abs=1e-3)
+
+
+def test_a_data_set_at_once_equals_study_by_study(data: Dataset, reporter: Reporter) -> None:
+    for study, draft in zip(data.studies, reporter.report_all(data, data.studies), strict=True):
+        assert draft.study == study.id
+        same(draft, reporter.report(study, data.root))
+
+
+def test_a_draft_is_plain_and_complete(data: Dataset, reporter: Reporter) -> None:
+    study = data.studies[1]
+    draft = reporter.report(study, data.root)
+    assert draft.disclaimer == DISCLAIMER and draft.model.simulated
+    assert draft.sentences and set(draft.findings) == {"Cardiomegaly", "Pleural Effusion"}
+    for sentence in draft.sentences:
+        assert [region.view for region in sentence.regions] == ["1-frontal", "1-lateral"]
+        assert sum(region.weight for region in sentence.regions) == pytest.approx(1.0, abs=1e-4)
+        assert sentence.log_prob < 0
+        for region in sentence.regions:
+            x0, y0, x1, y1 = region.box
+            assert 0 <= x0 < x1 <= made.SIDE and 0 <= y0 < y1 <= made.SIDE
+
+
+def test_the_order_of_the_files_changes_nothing(data: Dataset, reporter: Reporter) -> None:
+    study = data.studies[1]
+    same(
+        reporter.report(study, data.root), reporter.report(replace(study, views=study.views[::-1]), data.root)
+    )
+
+
+def test_warnings_say_what_a_reader_must_know(data: Dataset, reporter: Reporter) -> None:
+    study = data.studies[1]
+    real = replace(study, views=tuple(replace(view, simulated=False) for view in study.views))
+    assert SIMULATED_MODEL in reporter.report(real, data.root).warnings
+    assert SIMULATED_MODEL not in reporter.report(study, data.root).warnings
+    lateral = replace(study, views=study.views[1:])
+    assert any("Only lateral" in warning for warning in reporter.report(lateral, data.root).warnings)
+    unknown = replace(study, views=(replace(study.views[0], projection=Projection.UNKNOWN),))
+    assert any("Projection not known" in warning for warning in reporter.report(unknown, data.root).warnings)
+    run = reporter.run
+    trained_on_real = Reporter(checkpoints.Run(replace(run.info, simulated=False), run.model, run.tokenizer))
+    assert REAL_MODEL in trained_on_real.report(study, data.root).warnings
+    short = replace(run.info, search=SearchConfig(beams=1, max_tokens=1))
+    cut = Reporter(checkpoints.Run(short, run.model, run.tokenizer)).report(study, data.root)
+    assert any("cut at the longest" in warning for warning in cut.warnings)
+
+
+def test_thresholds_call_findings(data: Dataset, reporter: Reporter) -> None:
+    run, study = reporter.run, data.studies[0]
+    for thresholds, wanted in (((0.0, 0.0), State.PRESENT), ((1.1, 1.2), State.ABSENT), ((0.0, 1.2), None)):
+        info = replace(run.info, thresholds={"Cardiomegaly": thresholds})
+        draft = Reporter(checkpoints.Run(info, run.model, run.tokenizer)).report(study, data.root)
+        assert draft.findings["Cardiomegaly"].state is wanted
+        assert draft.findings["Pleural Effusion"].state is None
+
+
+def test_one_to_five_films(data: Dataset, reporter: Reporter) -> None:
+    with pytest.raises(InputError, match="0 films"):
+        reporter.report(Study("none"), data.root)
+    view = data.studies[0].views[0]
+    six = tuple(replace(view, id=str(number)) for number in range(6))
+    with pytest.raises(InputError, match="6 films"):
+        reporter.report(Study("six", six), data.root)
+    five = reporter.report(Study("five", six[:5]), data.root)
+    assert len(five.sentences[0].regions) == 5
+
+
+def test_an_unreadable_film_is_named(data: Dataset, reporter: Reporter, tmp_path: Path) -> None:
+    (tmp_path / "film.png").write_bytes(b"not a picture")
+    view = replace(data.studies[0].views[0], file="film.png")
+    with pytest.raises(ImageError, match=r"film\.png"):
+        reporter.report(Study("bad", (view,)), tmp_path)
+
+
+def test_left_and_right_stay_apart_in_the_features(data: Dataset, reporter: Reporter) -> None:
+    """The model sees a film as it lies: turning it over changes what it sees."""
+    film = torch.from_numpy(made.film(1, made.Side.LEFT)).float() / 255.0
+    with torch.no_grad():
+        seen, turned = reporter.run.model.see(torch.stack([film, film.flip(-1)]))
+    assert (seen - turned).abs().max() > 1e-3
+
+
+def test_image_features_have_length_one(data: Dataset, reporter: Reporter) -> None:
+    own, generic = reporter.own_features(data, data.studies), reporter.generic_features(data, data.studies)
+    assert own.shape == (12, reporter.run.info.model.width) and generic.shape == (12, 320)
+    for features in (own, generic):
+        np.testing.assert_allclose(np.linalg.norm(features, axis=1), 1.0, atol=1e-5)
+
+
+def test_samples_are_chosen_by_what_the_head_decides(data: Dataset, reporter: Reporter) -> None:
+    run = reporter.run
+    search = SearchConfig(beams=2, max_tokens=12, length_power=1.0, samples=24, temperature=1.5)
+    said = {}
+    for thresholds in (
+        {"Pleural Effusion": (0.0, 0.0), "Cardiomegaly": (2.0, 2.0)},
+        {"Pleural Effusion": (2.0, 2.0)},
+    ):
+        info = replace(run.info, search=search, thresholds=thresholds)
+        chosen = Reporter(checkpoints.Run(info, run.model, run.tokenizer))
+        together = chosen.report_all(data, data.studies)
+        for study, draft in zip(data.studies[:4], together, strict=False):
+            same(draft, chosen.report(study, data.root))
+        texts = [f"{draft.findings_text} {draft.impression}" for draft in together]
+        states = [objectives.report_states(text, "").get("Pleural Effusion") for text in texts]
+        said[thresholds["Pleural Effusion"]] = states.count(State.PRESENT)
+    assert said[0.0, 0.0] > said[2.0, 2.0]

@@ -1,0 +1,206 @@
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from hilum import checkpoints, objectives, training
+from hilum.data import splits
+from hilum.errors import DataError, Interrupted, RunError, TrainingError
+from hilum.recipes import RECIPES, tiny
+from hilum.reporter import Reporter
+from hilum.training import StageConfig
+from tests import made
+
+ONE_THREAD = {**os.environ, "OMP_NUM_THREADS": "1"}
+
+
+@pytest.fixture(autouse=True)
+def _one_thread() -> None:
+    torch.set_num_threads(1)
+
+
+def weights(run: Path) -> bytes:
+    return (run / "weights.safetensors").read_bytes()
+
+
+def start(data: Path, run: Path, *more: str) -> subprocess.Popen[str]:
+    command = [
+        sys.executable,
+        "-m",
+        "hilum",
+        "train",
+        "--data",
+        str(data),
+        "--recipe",
+        "tiny",
+        "--out",
+        str(run),
+    ]
+    return subprocess.Popen(
+        [*command, *more], env=ONE_THREAD, text=True, stderr=subprocess.PIPE, stdout=subprocess.PIPE
+    )
+
+
+def wait_for_saves(process: subprocess.Popen[str], path: Path, saves: int) -> None:
+    """Returns after ``path`` was replaced ``saves`` times, or when the process has ended."""
+    seen: set[int] = set()
+    while len(seen) <= saves and process.poll() is None:
+        if path.exists():
+            seen.add(path.stat().st_mtime_ns)
+        time.sleep(0.005)
+
+
+def test_a_killed_run_continues_exactly(tmp_path: Path) -> None:
+    """Killed with SIGKILL in both stages, stopped once with SIGTERM: the same weights, bit for bit."""
+    data = tmp_path / "data"
+    made.dataset(data, 45)
+    whole = start(data, tmp_path / "whole")
+    _, errors = whole.communicate()
+    assert whole.returncode == 0, errors
+    run, kills = tmp_path / "killed", 0
+    for saves in (3, 5, 7):
+        process = start(data, run, *(["--resume"] if run.exists() else []))
+        wait_for_saves(process, run / "resume.pt", saves)
+        kills += process.poll() is None
+        process.kill()
+        process.communicate()
+        assert not (run / "config.json").exists()
+    assert kills == 3
+    stopped = start(data, run, "--resume")
+    wait_for_saves(stopped, run / "resume.pt", 2)
+    stopped.send_signal(signal.SIGTERM)
+    _, errors = stopped.communicate()
+    assert stopped.returncode == 2 and "state is saved" in errors and "Traceback" not in errors
+    last = start(data, run, "--resume")
+    _, errors = last.communicate()
+    assert last.returncode == 0, errors
+    assert weights(run) == weights(tmp_path / "whole")
+    logs = [
+        [json.loads(line) for line in (folder / "log.jsonl").read_text().splitlines()]
+        for folder in (run, tmp_path / "whole")
+    ]
+    for log in logs:
+        for line in log:
+            del line["seconds"]
+    assert logs[0] == logs[1]
+    assert not (run / "resume.pt").exists() and not list(run.glob("best*"))
+
+
+def test_killed_between_the_best_weights_and_the_state_that_speaks_of_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The first epoch of the decoder is over and its best weights are written, its state is not: still exact."""
+    data = tmp_path / "data"
+    made.dataset(data, 30)
+    config = replace(tiny(), save_seconds=1e9)
+    training.train(config, data, tmp_path / "whole")
+    save = torch.save
+
+    def killed(state: dict[str, object], path: Path) -> None:
+        progress = state.get("progress")
+        if isinstance(progress, dict) and progress["stage"] == "decoder":
+            raise KeyboardInterrupt
+        save(state, path)
+
+    monkeypatch.setattr(torch, "save", killed)
+    with pytest.raises(KeyboardInterrupt):
+        training.train(config, data, tmp_path / "killed")
+    monkeypatch.setattr(torch, "save", save)
+    assert (tmp_path / "killed" / "best-decoder.pt").is_file()
+    training.train(config, data, tmp_path / "killed", resume=True)
+    assert weights(tmp_path / "killed") == weights(tmp_path / "whole")
+
+
+def test_two_runs_of_one_seed_are_equal_and_of_two_are_not(tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    made.dataset(data, 30)
+    quick = replace(tiny(), encoder=None, decoder=replace(tiny().decoder, epochs=1))
+    for name, seed in (("a", 0), ("b", 0), ("c", 1)):
+        training.train(replace(quick, seed=seed), data, tmp_path / name)
+    assert weights(tmp_path / "a") == weights(tmp_path / "b") != weights(tmp_path / "c")
+
+
+def test_a_tiny_model_overfits_and_says_its_reports_back(tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    dataset = made.dataset(data, 60)
+    config = replace(
+        tiny(),
+        encoder=StageConfig(epochs=40, batch_size=8, rate=5e-3, patience=40),
+        decoder=StageConfig(epochs=30, batch_size=8, rate=5e-3, patience=30),
+        told=0.0, save_seconds=60.0,
+    )  # fmt: skip
+    training.train(config, data, tmp_path / "run")
+    reporter = Reporter.load(tmp_path / "run")
+    right = 0
+    learnt = dataset.by_id()
+    for study in [learnt[name] for name in splits.read(data, "clean").train]:
+        draft = reporter.report(study, data)
+        said = f"{draft.findings_text} {draft.impression}"
+        assert study.report is not None
+        right += said == f"{study.report.findings} {study.report.impression}"
+    assert right == 36
+    scores = [json.loads(line) for line in (tmp_path / "run" / "log.jsonl").read_text().splitlines()]
+    assert {line["stage"] for line in scores} == {"encoder", "decoder"}
+
+
+def test_a_loss_that_is_no_number_names_its_studies(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    data = tmp_path / "data"
+    made.dataset(data, 30)
+    monkeypatch.setattr(objectives, "findings_loss", lambda *_: torch.tensor(torch.nan, requires_grad=True))
+    with pytest.raises(
+        TrainingError, match=r"the loss is nan in encoder epoch 1/2.*studies \d+, \d+"
+    ) as caught:
+        training.train(tiny(), data, tmp_path / "run")
+    assert not isinstance(caught.value, Interrupted)
+    assert not (tmp_path / "run" / "config.json").exists()
+
+
+def test_what_cannot_be_resumed_or_overwritten_is_refused(tmp_path: Path) -> None:
+    data, run = tmp_path / "data", tmp_path / "run"
+    made.dataset(data, 30)
+    run.mkdir()
+    (run / "thesis.txt").write_text("mine")
+    with pytest.raises(RunError, match="not empty"):
+        training.train(tiny(), data, run)
+    with pytest.raises(RunError, match="nothing to resume"):
+        training.train(tiny(), data, run, resume=True)
+    (run / "resume.pt").write_bytes(b"no state")
+    with pytest.raises(RunError, match="cannot be read"):
+        training.train(tiny(), data, run, resume=True)
+    torch.save({"fingerprint": "another"}, run / "resume.pt")
+    with pytest.raises(RunError, match="another configuration or other data"):
+        training.train(tiny(), data, run, resume=True)
+    assert (run / "thesis.txt").read_text() == "mine"
+
+
+def test_a_split_without_usable_studies_is_refused(tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    made.dataset(data, 3)  # all in train, none to choose on
+    with pytest.raises(DataError, match="leaves no studies"):
+        training.train(tiny(), data, tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+def test_the_rate_rises_then_falls() -> None:
+    rates = [training._schedule(step, 100, 0.1) for step in range(100)]
+    assert rates[0] == pytest.approx(0.1) and rates[9] == 1.0 and max(rates) == 1.0
+    assert rates[:10] == sorted(rates[:10]) and rates[10:] == sorted(rates[10:], reverse=True)
+    assert 0.01 <= rates[-1] < 0.02
+
+
+@pytest.mark.parametrize("name", sorted(RECIPES))
+def test_every_recipe_is_a_whole_configuration(name: str) -> None:
+    config = RECIPES[name]()
+    assert config.name == name
+    assert checkpoints.SearchConfig().forbidden == config.search.forbidden
+    assert np.isfinite(config.coverage)
