@@ -19,7 +19,7 @@ test: check
 	$(BIN)/python -m pytest -m "not slow and not gpu"
 
 test-all: check
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --hypothesis-profile=search
 
 check: setup
 	$(BIN)/ruff check .

@@ -56,6 +56,7 @@ def test_cases_are_fixed_points(case: dict[str, str]) -> None:
 @example("Dr XXXX. vs. 5. %")
 @example("a.B.C.d . e. 1.2.3. .5.")
 @example("XXXX 5. XXXX b. The heart")
+@example("0,XXX0%")
 def test_idempotent_and_reversible(text: str) -> None:
     normal = normalise(text)
     assert normalise(normal) == normal

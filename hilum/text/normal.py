@@ -66,7 +66,7 @@ def _tables() -> _Tables:
     return _Tables(
         symbols={ord(symbol): f" {word} " for symbol, word in raw["symbols"].items()},
         before_number={symbol: words.split() for symbol, words in raw["before_number"].items()},
-        stopped=re.compile(rf"(?<![^\W_])(?:{stopped})", re.IGNORECASE),
+        stopped=re.compile(rf"(?<![^\W_])(?<![^\W_][-'])(?:{stopped})", re.IGNORECASE),
         words={short.replace(".", ""): long.split() for short, long in raw["stopped"].items()},
         slashed=slashed,
         sizes=re.compile(rf"({_SIZE}(?:x{_SIZE})*)({units})?"),
@@ -202,10 +202,16 @@ def _words(word: str) -> list[str]:
 
 
 def _tidied(tokens: list[str]) -> list[str]:
-    """``tokens`` with one mark where several follow each other, and none at either end."""
+    """``tokens`` with one mark where several follow each other, none at either end, and ``%`` after numbers only.
+
+    The last is said again here since ``mended`` may have taken the number away.
+    """
     out: list[str] = []
     for token in tokens:
-        if token not in MARKS or (out and out[-1] not in MARKS):
+        if token == "%":
+            if out and out[-1][-1].isdigit():
+                out.append(token)
+        elif token not in MARKS or (out and out[-1] not in MARKS):
             out.append(token)
     while out and out[-1] in MARKS:
         out.pop()
