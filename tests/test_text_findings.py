@@ -12,7 +12,7 @@ from types import ModuleType
 
 import jsonschema
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from hilum.study import Finding, Side, State
@@ -175,6 +175,7 @@ def test_any_text(text: str) -> None:
 
 @EXAMPLES
 @given(report_like)
+@example("fracture / no")
 def test_any_words_of_reports(text: str) -> None:
     check_whole(text)
 

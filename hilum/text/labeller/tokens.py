@@ -43,13 +43,13 @@ class Token(NamedTuple):
 def sentences(text: str) -> Iterator[list[Token]]:
     """Yields the sentences of ``text``, without their end marks and never empty."""
     sentence: list[Token] = []
-    slash = False
+    slash: re.Match[str] | None = None
     for match in _TOKEN.finditer(text):
         kind = match.lastgroup
         if kind == "blank":
             continue
         if kind == "slash":
-            slash = bool(sentence)
+            slash = match if sentence else None
             continue
         word = {"dash": ",", "query": "possible"}.get(kind or "") or match.group().lower()
         if kind == "break" or word in _ENDS:
@@ -60,8 +60,8 @@ def sentences(text: str) -> Iterator[list[Token]]:
                 sentence = []
             continue
         if slash and kind == "word" and sentence and sentence[-1].word not in ("and", "or") and word != "or":
-            sentence.append(Token("or", match.start() - 1, match.start()))
-        slash = False
+            sentence.append(Token("or", slash.start(), slash.end()))
+        slash = None
         sentence.append(Token(word, match.start(), match.end()))
         if len(sentence) >= MAX_SENTENCE_TOKENS:
             yield sentence
