@@ -151,3 +151,27 @@ def test_scaling_survives_certainty_and_one_class(scale) -> None:
 def test_what_does_not_fit_is_refused(truth: list[object], probability: list[float]) -> None:
     with pytest.raises(ValueError, match=r"truth|probabilities"):
         calibration.measures(np.array(truth), np.array(probability))
+
+
+def test_answers_of_one_report_are_drawn_together() -> None:
+    """Every answer given twice by the same report knows no more than once: the same intervals."""
+    truth_N, probability_N = made(80)
+    once = calibration.intervals(truth_N, probability_N, resamples=200)
+    twice_N = np.repeat(np.arange(80), 2)
+    twice = calibration.intervals(
+        np.repeat(truth_N, 2), np.repeat(probability_N, 2), resamples=200, owner_N=twice_N
+    )
+    apart = calibration.intervals(np.repeat(truth_N, 2), np.repeat(probability_N, 2), resamples=200)
+    for name, interval in once.items():
+        assert (twice[name].value, twice[name].low, twice[name].high) == pytest.approx(
+            (interval.value, interval.low, interval.high)
+        )
+        if name != "ece":  # which does not shrink with the number of answers as the others do
+            assert apart[name].high - apart[name].low < 0.85 * (interval.high - interval.low)
+
+
+def test_owners_must_fit_the_answers() -> None:
+    truth_N, probability_N = made(5)
+    for owner_N in (np.arange(4), np.arange(5) - 1, np.arange(5) + 3):
+        with pytest.raises(ValueError, match="owners"):
+            calibration.spreads(truth_N, probability_N, owner_N=owner_N, owners=5)

@@ -20,7 +20,7 @@ from hilum.metrics.intervals import Floats, Interval, Method, Spread, resample
 
 Bools = NDArray[np.bool_]
 BINS = 10
-BLOCK = 256
+BLOCK = 128
 LEAST = 1e-7
 """Probabilities are kept this far from 0 and 1 before a logarithm."""
 
@@ -76,22 +76,63 @@ def intervals(
     resamples: int = 1000,
     seed: int = 0,
     method: Method = "bca",
+    owner_N: NDArray[np.intp] | None = None,
 ) -> dict[str, Interval]:
-    """``measures`` with their bootstrap intervals over reports; what is not defined is left out."""
-    check(truth_N, probability_N)
-    n = len(truth_N)
-    value = measures(truth_N, probability_N, bins)
-    resampled = _weighted(truth_N, probability_N, resample(n, resamples, seed), bins)
-    # Row by row this would be N² weights at once; in blocks it stays within some megabytes.
-    blocks = [
-        _weighted(truth_N, probability_N, 1 - np.eye(min(BLOCK, n - start), n, start), bins)
-        for start in range(0, n, BLOCK)
-    ]
-    without = {name: np.concatenate([block[name] for block in blocks]) for name in value}
+    """``measures`` with their bootstrap intervals over reports; what is not defined is left out.
+
+    ``owner_N`` says which report each answer belongs to (0 to the number of reports less one), where a report
+    has several: it is drawn or left out whole.
+    """
     return {
-        name: Spread(value[name], resampled[name], without[name]).interval(method)
+        name: spread.interval(method)
+        for name, spread in spreads(
+            truth_N, probability_N, bins=bins, resamples=resamples, seed=seed, owner_N=owner_N
+        ).items()
+        if np.isfinite(spread.value)
+    }
+
+
+def spreads(
+    truth_N: Bools,
+    probability_N: Floats,
+    *,
+    bins: int = BINS,
+    resamples: int = 1000,
+    seed: int = 0,
+    owner_N: NDArray[np.intp] | None = None,
+    owners: int | None = None,
+) -> dict[str, Spread]:
+    """``measures`` over all reports, over each resample, without each report in turn; NaN where undefined.
+
+    ``owners`` is the number of reports, those without an answer included: several findings of the same reports
+    then see the same resamples. Raises ValueError where an owner lies outside.
+    """
+    check(truth_N, probability_N)
+    owner_N = np.arange(len(truth_N)) if owner_N is None else owner_N
+    owners = int(owner_N.max()) + 1 if owners is None else owners
+    if owner_N.shape != truth_N.shape or owner_N.min() < 0 or owner_N.max() >= owners:
+        raise ValueError(f"owners {owner_N.shape} of {owners} reports do not fit {truth_N.shape} answers")
+    value = measures(truth_N, probability_N, bins)
+    drawn_RS = resample(owners, resamples, seed)
+    # All at once this would be resamples × answers, and answers², numbers several times over: in blocks it stays
+    # within some megabytes.
+    resampled = [
+        _weighted(truth_N, probability_N, drawn_RS[start : start + BLOCK][:, owner_N], bins)
+        for start in range(0, resamples, BLOCK)
+    ]
+    without = [
+        _weighted(
+            truth_N, probability_N, 1 - np.eye(min(BLOCK, owners - start), owners, start)[:, owner_N], bins
+        )
+        for start in range(0, owners, BLOCK)
+    ]
+    return {
+        name: Spread(
+            value[name],
+            np.concatenate([block[name] for block in resampled]),
+            np.concatenate([block[name] for block in without]),
+        )
         for name in value
-        if np.isfinite(value[name])
     }
 
 
@@ -100,17 +141,24 @@ def _places(probability_N: Floats, bins: int) -> NDArray[np.intp]:
     return np.searchsorted(edges, probability_N, side="left")
 
 
-def _weighted(truth_N: Bools, probability_N: Floats, weights_RN: Floats, bins: int) -> dict[str, Floats]:
-    """The measures of every weighting of the reports at once; values of shape (R,)."""
+def called(truth_N: Bools, probability_N: Floats, weights_RN: Floats) -> tuple[Floats, Floats, Floats]:
+    """What each threshold calls present: the thresholds (T,), from the highest probability down, and for every
+    weighting of the answers how many true and how many false ones it calls, both (R, T). Answers of equal
+    probability form one step."""
     order_N = np.argsort(-probability_N, kind="stable")
     truth_N, probability_N, weights_RN = truth_N[order_N], probability_N[order_N], weights_RN[:, order_N]
-    total_R = np.maximum(weights_RN.sum(axis=1), 1)
-    binned_NB = np.eye(bins)[_places(probability_N, bins)]
-    gap_RB = weights_RN @ (binned_NB * (truth_N - probability_N)[:, None])
-    # Reports of equal probability form one step of the curves.
     last_T = np.flatnonzero(np.append(np.diff(probability_N) != 0, True))
     true_RT = np.cumsum(weights_RN * truth_N, axis=1)[:, last_T]
     false_RT = np.cumsum(weights_RN * ~truth_N, axis=1)[:, last_T]
+    return probability_N[last_T], true_RT, false_RT
+
+
+def _weighted(truth_N: Bools, probability_N: Floats, weights_RN: Floats, bins: int) -> dict[str, Floats]:
+    """The measures of every weighting of the reports at once; values of shape (R,)."""
+    total_R = np.maximum(weights_RN.sum(axis=1), 1)
+    binned_NB = np.eye(bins)[_places(probability_N, bins)]
+    gap_RB = weights_RN @ (binned_NB * (truth_N - probability_N)[:, None])
+    _, true_RT, false_RT = called(truth_N, probability_N, weights_RN)
     with np.errstate(divide="ignore", invalid="ignore"):
         recall_RT = true_RT / true_RT[:, -1:]
         fall_out_RT = false_RT / false_RT[:, -1:]
