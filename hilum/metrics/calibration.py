@@ -39,7 +39,7 @@ class Bin:
 def reliability(truth_N: Bools, probability_N: Floats, bins: int = BINS) -> tuple[Bin, ...]:
     """The non-empty bins of equal width over 0 to 1, in order; 0 belongs to the first."""
     check(truth_N, probability_N)
-    place_N = _places(probability_N, bins)
+    place_N = places(probability_N, bins)
     found = []
     for k in range(bins):
         inside_N = place_N == k
@@ -136,7 +136,8 @@ def spreads(
     }
 
 
-def _places(probability_N: Floats, bins: int) -> NDArray[np.intp]:
+def places(probability_N: Floats, bins: int) -> NDArray[np.intp]:
+    """Which bin (0 to ``bins`` less one) each probability lies in."""
     edges = np.linspace(0, 1, bins + 1)[1:-1]
     return np.searchsorted(edges, probability_N, side="left")
 
@@ -156,7 +157,7 @@ def called(truth_N: Bools, probability_N: Floats, weights_RN: Floats) -> tuple[F
 def _weighted(truth_N: Bools, probability_N: Floats, weights_RN: Floats, bins: int) -> dict[str, Floats]:
     """The measures of every weighting of the reports at once; values of shape (R,)."""
     total_R = np.maximum(weights_RN.sum(axis=1), 1)
-    binned_NB = np.eye(bins)[_places(probability_N, bins)]
+    binned_NB = np.eye(bins)[places(probability_N, bins)]
     gap_RB = weights_RN @ (binned_NB * (truth_N - probability_N)[:, None])
     _, true_RT, false_RT = called(truth_N, probability_N, weights_RN)
     with np.errstate(divide="ignore", invalid="ignore"):
