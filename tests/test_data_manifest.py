@@ -150,3 +150,20 @@ def test_path_of_a_view(tmp_path: Path) -> None:
     assert dataset.by_id() == {"s1": STUDY}
     with pytest.raises(DataError, match="v2 is not at hand"):
         dataset.path(STUDY.views[1])
+
+
+def test_another_s_folder_is_refused_and_our_own_is_not(tmp_path: Path) -> None:
+    manifest.refuse_other(tmp_path / "new", "made")
+    (tmp_path / "new" / "images").mkdir(parents=True)
+    (tmp_path / "new" / "splits").mkdir()
+    manifest.refuse_other(tmp_path / "new", "made")
+    manifest.write(tmp_path / "new", INFO, [STUDY])
+    (tmp_path / "new" / "cache").mkdir()
+    manifest.refuse_other(tmp_path / "new", "made")
+    with pytest.raises(DataError, match="already holds the data set 'made'"):
+        manifest.refuse_other(tmp_path / "new", "other")
+    (tmp_path / "letter").write_text("x")
+    with pytest.raises(DataError, match="a file, not a folder"):
+        manifest.refuse_other(tmp_path / "letter", "made")
+    with pytest.raises(DataError, match=r"not empty \('letter' is there\) and not a data set"):
+        manifest.refuse_other(tmp_path, "made")

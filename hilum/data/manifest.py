@@ -131,6 +131,29 @@ def read_info(root: Path) -> DatasetInfo:
     return info
 
 
+def refuse_other(to: Path, name: str) -> None:
+    """Refuses to write the data set ``name`` where it would mix with something else.
+
+    Raises DataError where ``to`` is a file, holds another data set, or anything that is no part of one.
+    """
+    if to.exists() and not to.is_dir():
+        raise DataError("a file, not a folder", where=to, fix="name a folder")
+    if (to / "dataset.json").is_file():
+        there = read_info(to).name
+        if there != name:
+            raise DataError(f"already holds the data set {there!r}", where=to, fix="name another folder")
+    elif to.is_dir():
+        foreign = sorted({path.name for path in to.iterdir()} - MEMBERS)
+        if foreign:
+            raise not_empty(to, foreign[0])
+
+
+def not_empty(to: Path, foreign: str) -> DataError:
+    """That ``to`` holds something named ``foreign`` which no data set of ours would."""
+    what = f"not empty ({foreign!r} is there) and not a data set"
+    return DataError(what, where=to, fix="name an empty folder")
+
+
 def read_left_out(root: Path) -> tuple[LeftOut, ...]:
     """What the source held and the data set in ``root`` does not; empty where nothing was left out.
 

@@ -60,7 +60,7 @@ def get(to: Path, *, source: str = "auto", offline: Path | None = None) -> Datas
 
     ``source`` and ``offline`` as in ``fetch.openi_reports``. Raises FetchError, DataError.
     """
-    refuse_other(to)
+    manifest.refuse_other(to, NAME)
     archive = fetch.openi_reports(fetch.cache() / NAME, source=source, offline=offline)
     studies, left_out = read_reports(archive)
     studies = with_films(studies, read_tables(archive.parent))
@@ -83,24 +83,6 @@ def write(
     return manifest.write(to, info, studies, left_out)
 
 
-def refuse_other(to: Path) -> None:
-    """Raises DataError where ``to`` is a file, or holds another data set or anything that is not ours."""
-    if to.exists() and not to.is_dir():
-        raise DataError("a file, not a folder", where=to, fix="name a folder")
-    if (to / "dataset.json").is_file():
-        name = manifest.read_info(to).name
-        if name != NAME:
-            raise DataError(f"already holds the data set {name!r}", where=to, fix="name another folder")
-    elif to.is_dir():
-        foreign = sorted({path.name for path in to.iterdir()} - manifest.MEMBERS)
-        if foreign:
-            raise DataError(
-                f"not empty ({foreign[0]!r} is there) and not a data set",
-                where=to,
-                fix="name an empty folder",
-            )
-
-
 def import_images(
     source: Path, to: Path, *, reports: Path | None = None, projections: Path | None = None
 ) -> Dataset:
@@ -116,7 +98,7 @@ def import_images(
     ``projections`` a listing with the columns of Kaggle's ``indiana_projections.csv``.
     Raises DataError, FetchError.
     """
-    refuse_other(to)
+    manifest.refuse_other(to, NAME)
     if not source.exists():
         raise DataError("no such file or folder", where=source, fix="name the folder or archive of the films")
     if reports is None:

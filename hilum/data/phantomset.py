@@ -172,21 +172,11 @@ def _same_maker(to: Path, size: int) -> bool:
 
 
 def _refuse_other(to: Path) -> None:
-    """Raises DataError where ``to`` is a file, or holds anything but a phantom set or the beginning of one."""
-    if to.exists() and not to.is_dir():
-        raise DataError("a file, not a folder", where=to, fix="name a folder")
-    if (to / "dataset.json").is_file():
-        name = manifest.read_info(to).name
-        if name != NAME:
-            raise DataError(f"already holds the data set {name!r}", where=to, fix="name another folder")
-        return
-    if to.is_dir():
-        foreign = sorted({path.name for path in to.iterdir()} - manifest.MEMBERS)
-        if not foreign and (to / "images").is_dir() and not (to / "images" / "drawn_by.txt").is_file():
-            foreign = sorted(path.name for path in (to / "images").iterdir())
+    """``manifest.refuse_other``, and films without a data set count as another's unless they were drawn here."""
+    manifest.refuse_other(to, NAME)
+    images = to / "images"
+    begun = (to / "dataset.json").is_file() or (images / "drawn_by.txt").is_file()
+    if images.is_dir() and not begun:
+        foreign = sorted(path.name for path in images.iterdir())
         if foreign:
-            raise DataError(
-                f"not empty ({foreign[0]!r} is there) and no phantom set",
-                where=to,
-                fix="name an empty folder",
-            )
+            raise manifest.not_empty(to, foreign[0])
