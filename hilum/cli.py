@@ -48,6 +48,14 @@ class TextForm(StrEnum):
     BOTH = "both"
 
 
+class ReportSection(StrEnum):
+    """What of a report is scored."""
+
+    FINDINGS = "findings"
+    IMPRESSION = "impression"
+    REPORT = "report"
+
+
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document instead of a table.")]
 To = Annotated[Path, typer.Option("--to", help="The data set's folder.", show_default=False)]
 DataFolder = Annotated[Path, typer.Option("--data", help="A data set's folder.", show_default=False)]
@@ -300,36 +308,47 @@ def label(
 @app.command()
 def score(
     references: Annotated[Path, typer.Option("--references", show_default=False)],
-    hypotheses: Annotated[Path, typer.Option("--hypotheses", show_default=False)],
+    hypotheses: Annotated[
+        list[Path],
+        typer.Option("--hypotheses", help="Repeat it: systems are tested in pairs.", show_default=False),
+    ],
     train_file: Annotated[
         Path | None, typer.Option("--train", help="Reports from which floors are made.")
     ] = None,
     validation_file: Annotated[
         Path | None, typer.Option("--validation", help="Reports on which the constant floors are chosen.")
     ] = None,
+    findings_file: Annotated[
+        Path | None,
+        typer.Option("--findings", help="A classifier's {id: {finding: probability}}, for one more floor."),
+    ] = None,
+    section: Annotated[
+        ReportSection, typer.Option("--section", help="Of a ReXrank file, what its reference is.")
+    ] = ReportSection.FINDINGS,
     text_form: Annotated[
         TextForm, typer.Option("--text-form", help="both: honest and r2gen side by side.")
     ] = TextForm.AS_IS,
     external: Annotated[
         list[str] | None,
-        typer.Option(
-            "--external", help="chexbert, radgraph, ratescore, green or all; where it is installed."
-        ),
+        typer.Option("--external", help="chexbert, radgraph, ratescore, green, bertscore, chrf or all."),
     ] = None,
     weights: Annotated[
         Path | None, typer.Option("--weights", help="Where their weights are; your own cache unless given.")
     ] = None,
     as_json: Json = False,
     html: Annotated[Path | None, typer.Option("--html", help="Write the scorecard here as a page.")] = None,
+    pairs: Annotated[
+        Path | None,
+        typer.Option("--pairs", help="Write texts beside references: .json as ReXrank's, .csv, .jsonl."),
+    ] = None,
     resamples: Annotated[int, typer.Option("--resamples", min=100)] = 1000,
     seed: Annotated[int, typer.Option("--seed", min=0)] = 0,
 ) -> None:
     """Score anybody's reports: {id: text}, CSV, R2Gen or ReXrank JSON, beside the floors."""
     from hilum import evaluation
-    from hilum.data import formats
+    from hilum.data import formats, systems
     from hilum.metrics.external import choose
-    from hilum.metrics.scorecard import both_to_json, side_by_side
-    from hilum.page import score_page
+    from hilum.metrics.scorecard import both_to_json, is_yardstick, side_by_side
 
     chosen = choose(external or (), weights)
     if validation_file is not None and train_file is None:
@@ -337,19 +356,33 @@ def score(
             "validation reports choose among floors, and no floor is made without training reports",
             fix="give --train too",
         )
-    wanted = formats.read(references, role="reference")
-    made = {"hypotheses": formats.read(hypotheses, role="hypothesis")}
+    if findings_file is not None and train_file is None:
+        raise InputError(
+            "by findings a training report is looked up, and there is none", fix="give --train too"
+        )
+    wanted = formats.read(references, role="reference", section=section)
+    made = systems.read_all(hypotheses, section)
+    if pairs is not None and len(made) != 1:
+        raise InputError(
+            "--pairs writes one system beside the references, and there are several", where=pairs
+        )
+    predicted = None if findings_file is None else systems.read_probabilities(findings_file)
     known = None if train_file is None else formats.read(train_file, role="reference", part="train")
     held_out = None if validation_file is None else formats.read(validation_file, part="validation")
     forms = [form for form in evaluation.TEXT_FORMS if form == text_form] or evaluation.SIDE_BY_SIDE
     cards = evaluation.score_forms(
-        wanted, made, forms, train=known, validation=held_out,
+        wanted, made, forms, train=known, validation=held_out, predicted=predicted,
         external_metrics=chosen, resamples=resamples, seed=seed,
     )  # fmt: skip
     card, beside = cards[forms[0]], cards[forms[-1]] if len(forms) > 1 else None
     if html is not None:
-        page = score_page(card, wanted, made, beside=beside, title=f"Scorecard of {hypotheses.name}")
-        atomic.write_text(html, page)
+        from hilum.page import score_page
+
+        own = {name: texts for name, texts in made.items() if not is_yardstick(name)}
+        title = f"Scorecard of {', '.join(path.name for path in hypotheses)}"
+        atomic.write_text(html, score_page(card, wanted, own, beside=beside, title=title))
+    if pairs is not None:
+        formats.write_pairs(pairs, wanted, next(iter(made.values())), section)
     if as_json:
         typer.echo(both_to_json(cards) if beside else card.to_json())
     else:

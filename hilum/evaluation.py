@@ -8,17 +8,19 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from functools import cache
 from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
+from hilum import yardsticks
 from hilum.errors import HilumError, TextError
-from hilum.metrics import clinical, external, floors, intervals, meteor, nlg, truth
-from hilum.metrics.intervals import CONFIDENCE, Interval, Method, Statistics
-from hilum.metrics.scorecard import Lift, Scorecard, Subset, Texts, is_floor, is_yardstick
+from hilum.metrics import clinical, comparing, external, floors, intervals, meteor, nlg, truth
+from hilum.metrics.comparing import Weighting, compare
+from hilum.metrics.intervals import CONFIDENCE, Method, Statistics
+from hilum.metrics.neighbours import Probabilities
+from hilum.metrics.scorecard import Scorecard, Subset, Texts
 from hilum.progress import track
 from hilum.study import DrawnFinding, State, Study
 from hilum.text import findings, normal
@@ -46,6 +48,8 @@ def score(
     truths: Mapping[str, Sequence[DrawnFinding]] | None = None,
     priors: Mapping[str, bool] | None = None,
     subsets: Mapping[str, Collection[str]] | None = None,
+    predicted: Mapping[str, Probabilities] | None = None,
+    thresholds: Mapping[str, float] | None = None,
     external_metrics: Sequence[external.External] = (),
     with_meteor: bool = True,
     allow_empty: bool = False,
@@ -60,7 +64,10 @@ def score(
     are systems named ``floor:…``, ceilings ``ceiling:…``. ``truths`` holds what was drawn into each study's films.
     ``priors`` says which studies have an earlier examination; without it, those whose reference mentions one.
     ``subsets`` are sets of ids to score apart, beside ``normal``, ``abnormal`` and, with ``train``, ``not verbatim
-    in train``. ``external_metrics`` are computed where they are available, and absent by name where they are not.
+    in train``. ``predicted`` holds what a classifier gives the studies' findings, by id and name, and makes
+    ``floor:nearest-labels`` with ``train``; ``thresholds`` are its operating points (without them those of the best
+    F1 on ``validation`` where ``predicted`` holds its studies too, 0.5 otherwise). ``external_metrics`` are computed
+    where they are available, and absent by name where they are not.
     ``allow_empty`` scores an empty text as it is; otherwise it is refused.
 
     Raises TextError for ids that do not match, empty texts, what is not text, or no report at all.
@@ -70,26 +77,33 @@ def score(
     check(references, systems, allow_empty=allow_empty)
     ids = list(references)
     form = _form(text_form, train)
-    known, held_out = (
-        [text for text in map(form, (given or {}).values()) if text.strip(" .")]
+    known_by_id, held_out = (
+        {id: formed for id, text in (given or {}).items() if (formed := form(text)).strip(" .")}
         for given in (train, validation)
     )
+    known = list(known_by_id.values())
     label = cache(lambda text: findings.label(text, further=True))
     plain = cache(lambda text: findings.label(text, further=True, reading=findings.Reading.PLAIN))
     wanted = [references[id] for id in ids]
     shown = _reference_form(text_form, train)(wanted)
     raw = {name: [texts[id] for id in ids] for name, texts in systems.items()}
     made = {name: [form(text) for text in texts] for name, texts in raw.items()}
-    yardsticks = _yardsticks(wanted, known, held_out, label, seed)
+    classifier = None if predicted is None else yardsticks.Classifier(predicted, thresholds)
+    beside = yardsticks.make(references, known, held_out, label, classifier, seed)
     if truths is not None:
-        yardsticks["ceiling:reference"] = wanted
-    taken = sorted(yardsticks.keys() & raw.keys())
+        beside.texts["ceiling:reference"] = wanted
+    taken = sorted((beside.texts.keys() | {"references"}) & raw.keys())
     if taken:
         raise TextError(
-            f"a system has the name of a floor or ceiling made here: {', '.join(taken)}", fix="rename it"
+            f"a system has a name that means something else here: {', '.join(taken)}", fix="rename it"
         )
-    raw |= yardsticks
-    made |= {name: [form(text) for text in texts] for name, texts in yardsticks.items()}
+    absent = {name: reason for name, reason in beside.absent.items() if name not in raw}
+    if yardsticks.NEAREST_IMAGE not in raw:
+        absent[yardsticks.NEAREST_IMAGE] = (
+            "no features of films here; a system of this name can give its texts"
+        )
+    raw |= beside.texts
+    made |= {name: [form(text) for text in texts] for name, texts in beside.texts.items()}
 
     drawn = [(truths or {}).get(id, ()) for id in ids]
     parts: dict[str, list[Statistics]] = {name: [] for name in raw}
@@ -103,7 +117,7 @@ def score(
         parts[name] += _clinical(wanted, texts, had_prior, label, plain)
         if truths is not None:
             parts[name].append(truth.image_truth(drawn, [plain(text) for text in texts]))
-    absent = {}
+    signed = {}
     if with_meteor:
         try:
             for name, statistics in meteor.count(shown, made).items():
@@ -116,12 +130,15 @@ def score(
         try:
             for name, statistics in external.count(other, wanted, raw).items():
                 parts[name].append(statistics)
+            if isinstance(other, external.Signed):
+                signed[other.name] = other.signature()
         except HilumError as error:
             absent[other.name] = str(error)
 
     counted = {name: intervals.together(each) for name, each in parts.items()}
-    weighting = _Weighting(resamples, seed, method)
-    scores, lift = _scored(counted, weighting)
+    weighting = Weighting(resamples, seed, method)
+    compared = compare(counted, weighting)
+    scores = compared.scores
     for metric in sorted({metric for statistics in counted.values() for metric in statistics.total()}):
         without = [name for name in counted if metric not in scores[name]]
         if without:
@@ -135,7 +152,8 @@ def score(
         n=len(ids),
         text_form=text_form,
         systems=scores,
-        lift=lift,
+        lift=compared.lift,
+        tests=compared.tests,
         texts={name: _texts(texts, known_texts) for name, texts in ({"references": shown} | made).items()},
         absent=absent,
         subsets={
@@ -154,6 +172,9 @@ def score(
             "seed": seed,
             "train": len(known),
             "validation": len(held_out),
+            **({"test": comparing.TEST, "correction": comparing.CORRECTION} if compared.tests else {}),
+            **({"operating_points": beside.operating_points} if beside.operating_points else {}),
+            **signed,
         },
     )
 
@@ -165,6 +186,7 @@ def score_forms(
     *,
     train: Mapping[str, str] | None = None,
     validation: Mapping[str, str] | None = None,
+    predicted: Mapping[str, Probabilities] | None = None,
     external_metrics: Sequence[external.External] = (),
     with_meteor: bool = True,
     resamples: int = 1000,
@@ -180,7 +202,7 @@ def score_forms(
         _form(form, train)
     return {
         form: score(
-            references, systems, train=train, validation=validation, text_form=form,
+            references, systems, train=train, validation=validation, text_form=form, predicted=predicted,
             external_metrics=external_metrics if form == forms[0] else (),
             with_meteor=with_meteor, resamples=resamples, seed=seed,
         )
@@ -280,17 +302,6 @@ def _reference_form(
     return lambda texts: [normal.r2gen_reference(text, vocabulary, R2GEN_TOKENS) for text in texts]
 
 
-def _yardsticks(
-    wanted: Sequence[str], known: Sequence[str], held_out: Sequence[str], label: floors.Labeller, seed: int
-) -> dict[str, list[str]]:
-    if not known:
-        return {}
-    found = floors.for_dataset(known, held_out, len(wanted), label, seed)
-    states = [[clinical.states(label(text)) for text in texts] for texts in (known, wanted)]
-    found["ceiling:oracle-retrieval"] = [known[k] for k in floors.oracle(states[0], states[1], seed)]
-    return found
-
-
 def _clinical(
     wanted: Sequence[str], texts: Sequence[str], had_prior: Sequence[bool], label: floors.Labeller,
     plain: floors.Labeller,
@@ -318,45 +329,10 @@ def _clinical(
     ]
 
 
-@dataclass(frozen=True, slots=True)
-class _Weighting:
-    resamples: int
-    seed: int
-    method: Method
-
-
-def _scored(
-    counted: Mapping[str, Statistics], weighting: _Weighting
-) -> tuple[dict[str, dict[str, Interval]], dict[str, dict[str, Lift]]]:
-    """Every metric of every system with its interval, and each system's lift over the best floor."""
-    n = len(next(iter(counted.values())).stats_NS)
-    weights_RN = intervals.resample(n, weighting.resamples, weighting.seed)
-    spreads = {name: intervals.bootstrap(statistics, weights_RN) for name, statistics in counted.items()}
-    scores = {
-        name: {metric: s.interval(weighting.method) for metric, s in each.items() if np.isfinite(s.value)}
-        for name, each in spreads.items()
-    }
-    lift: dict[str, dict[str, Lift]] = {}
-    floor_names = [name for name in counted if is_floor(name)]
-    for name in (name for name in counted if not is_yardstick(name) and floor_names):
-        lift[name] = {}
-        for metric in scores[name].keys() - clinical.LESS_IS_BETTER:
-            over = max(floor_names, key=lambda floor, metric=metric: _value(scores[floor], metric))  # type: ignore[misc]
-            if metric in scores[over]:
-                apart = spreads[name][metric].minus(spreads[over][metric]).interval(weighting.method)
-                lift[name][metric] = Lift(over, apart.value, apart.low, apart.high)
-    return scores, lift
-
-
-def _value(scores: Mapping[str, Interval], metric: str) -> float:
-    return scores[metric].value if metric in scores else -np.inf
-
-
-def _subset(counted: Mapping[str, Statistics], chosen_N: NDArray[np.bool_], weighting: _Weighting) -> Subset:
-    scores, lift = _scored(
-        {name: statistics.select(chosen_N) for name, statistics in counted.items()}, weighting
-    )
-    return Subset(int(chosen_N.sum()), scores, lift)
+def _subset(counted: Mapping[str, Statistics], chosen_N: NDArray[np.bool_], weighting: Weighting) -> Subset:
+    part = {name: statistics.select(chosen_N) for name, statistics in counted.items()}
+    compared = compare(part, weighting)
+    return Subset(int(chosen_N.sum()), compared.scores, compared.lift)
 
 
 def _own_subsets(

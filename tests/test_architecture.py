@@ -28,6 +28,7 @@ ROOMS = [
     "training",
     "recipes",
     "reporter",
+    "yardsticks",
     "evaluation",
     "intake",
     "interop",

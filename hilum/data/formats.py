@@ -47,6 +47,12 @@ TEXT_KEYS: dict[Role, tuple[str, ...]] = {
 }
 """Under which names an id and a text are looked for; the first that is there is taken."""
 PARTS = {"train": "train", "validation": "val", "val": "val", "test": "test"}
+REXRANK_KEYS: dict[str, tuple[str, ...]] = {
+    "findings": ("section_findings", "findings"),
+    "impression": ("section_impression", "impression"),
+    "report": ("report",),
+}
+"""Under which names a section of a reference is looked for in a ReXrank file."""
 LARGEST_BYTES = 2**30
 NAMED = 5
 
@@ -62,7 +68,7 @@ def read(
     or something that is not text.
     """
     suffix = path.suffix.lower()
-    content = _content(path)
+    content = content_of(path)
     if suffix in SUFFIXES["table"]:
         return _unique(_table(path, content, role), path)
     if suffix in SUFFIXES["lines"]:
@@ -113,11 +119,43 @@ def write_as(
     atomic.write_bytes(path, content.encode())
 
 
+def write_pairs(
+    path: Path, references: Mapping[str, str], hypotheses: Mapping[str, str], section: str = "findings"
+) -> None:
+    """Writes hypotheses beside their references, in a file that ``read`` takes for either role. Atomic.
+
+    ``.json`` is ReXrank's study file, its reference under ``section``; ``.jsonl`` lines; ``.csv``, ``.tsv`` a table.
+    Raises TextError for another suffix, KeyError where a reference has no hypothesis.
+    """
+    suffix = path.suffix.lower()
+    if suffix == ".json":
+        key = REXRANK_KEYS[section][0]
+        studies = {id: {key: text, "model_prediction": hypotheses[id]} for id, text in references.items()}
+        atomic.write_bytes(path, _dumped(studies).encode())
+        return
+    rows = [
+        ("id", "reference", "hypothesis"),
+        *((id, text, hypotheses[id]) for id, text in references.items()),
+    ]
+    if suffix in SUFFIXES["lines"]:
+        lines = [
+            json.dumps(dict(zip(rows[0], row, strict=True)), ensure_ascii=False) + "\n" for row in rows[1:]
+        ]
+        atomic.write_bytes(path, "".join(lines).encode())
+    elif suffix in SUFFIXES["table"]:
+        target = io.StringIO(newline="")
+        csv.writer(target, delimiter="\t" if suffix == ".tsv" else ",", lineterminator="\r\n").writerows(rows)
+        atomic.write_bytes(path, target.getvalue().encode())
+    else:
+        raise TextError(f"no file of reports is known by the suffix {suffix!r}", where=path)
+
+
 def _dumped(value: object) -> str:
     return json.dumps(value, ensure_ascii=False, indent=2) + "\n"
 
 
-def _content(path: Path) -> str:
+def content_of(path: Path) -> str:
+    """What stands in a text file. Raises TextError for one that is not there, empty, too large or no UTF-8."""
     if not path.exists():
         raise TextError("no such file", where=path)
     if path.is_dir():
@@ -216,14 +254,9 @@ def _r2gen(path: Path, parts: Mapping[str, Any], part: str) -> Pairs:
 
 
 def _rexrank(path: Path, studies: Iterable[tuple[str, Any]], role: Role, section: str) -> Pairs:
-    keys = {
-        "findings": ["section_findings", "findings"],
-        "impression": ["section_impression", "impression"],
-        "report": ["report"],
-    }
-    if section not in keys:
-        raise TextError(f"unknown section {section!r}", fix=f"choose one of {', '.join(keys)}")
-    wanted = ["model_prediction"] if role == "hypothesis" else keys[section]
+    if section not in REXRANK_KEYS:
+        raise TextError(f"unknown section {section!r}", fix=f"choose one of {', '.join(REXRANK_KEYS)}")
+    wanted = ("model_prediction",) if role == "hypothesis" else REXRANK_KEYS[section]
     pairs, without = [], []
     for id, study in studies:
         text = next((item for key, item in study if key in wanted), None)

@@ -1,14 +1,16 @@
-"""Clinical metrics by models from elsewhere: CheXbert, RadGraph-F1, RaTEScore, GREEN.
+"""Metrics by packages and models from elsewhere: CheXbert, RadGraph-F1, RaTEScore, GREEN, BERTScore, chrF.
 
-Each is computed by its authors' (or, for CheXbert, the field's) own package and weights, which Hilum neither holds
-nor obtains: ``available`` says what is missing, and what is missing stays absent, by name and with the reason. While
-one of them works the Hugging Face libraries are kept offline: weights come from the folder that is given or from
-the user's own cache. Packages are imported when first used.
+Each is computed by its authors' (or, for CheXbert and chrF, the field's) own package and weights, which Hilum neither
+holds nor obtains: ``available`` says what is missing, and what is missing stays absent, by name and with the reason.
+While one of them works the Hugging Face libraries are kept offline: weights come from the folder that is given or
+from the user's own cache. Packages are imported when first used.
 
 CheXbert   ``f1chexbert`` (Smit et al., EMNLP 2020)           labels, from which precision, recall and F1 follow
 RadGraph   ``radgraph`` (Jain et al., 2021; RadGraph-XL 2024)  F1 of entities, of entities and relations, of both
 RaTEScore  ``RaTEScore`` (Zhao et al., EMNLP 2024)            similarity of entities
 GREEN      ``green_score`` (Ostmeier et al., EMNLP 2024)      matched findings over those and significant errors
+BERTScore  ``transformers`` (Zhang et al., ICLR 2020)         similarity of words in their contexts
+chrF       ``sacrebleu`` (Popović, WMT 2015)                  overlap of n-grams of characters; no weights
 """
 
 from __future__ import annotations
@@ -24,12 +26,12 @@ from importlib import import_module
 from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 
 from hilum.errors import HilumError, InputError, MissingDependencyError
-from hilum.metrics import clinical
+from hilum.metrics import bertscore, chrf, clinical
 from hilum.metrics.intervals import Floats, Statistics, together
 from hilum.study import State
 from hilum.text.findings import OBSERVATIONS
@@ -38,6 +40,8 @@ BERT = "bert-base-uncased"
 """CheXbert's tokenizer and configuration."""
 RATE_NER, RATE_EMBEDDING = "Angelakeke/RaTE-NER-Deberta", "FremyCompany/BioLORD-2023-C"
 GREEN_MODEL = "StanfordAIMI/GREEN-radllama2-7b"
+BERTSCORE_MODEL = "roberta-large"
+"""What BERTScore's authors take for English."""
 RADGRAPH_LEVELS = ("simple", "partial", "complete")
 
 
@@ -56,6 +60,14 @@ class External(Protocol):
 
         Raises MissingDependencyError where it is not available, HilumError where it fails.
         """
+
+
+@runtime_checkable
+class Signed(Protocol):
+    """An external metric that has variants, and says which one it is."""
+
+    def signature(self) -> str:
+        """What of the metric was computed, in one line; numbers of another one must not stand beside."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -207,11 +219,82 @@ class Green:
         return {"green": _values(self.name, values, len(references))}
 
 
+@dataclass(frozen=True, slots=True)
+class BertScore:
+    """BERTScore. ``weights`` is a folder with a folder ``bertscore`` that holds any encoder as ``save_pretrained``
+    writes it; ``roberta-large`` in the Hugging Face cache unless given. ``layer``: see ``bertscore.load``."""
+
+    weights: Path | None = None
+    layer: int | None = None
+    name: str = "bertscore"
+
+    def available(self) -> str | None:
+        """As in ``External``: transformers, and the model."""
+        return _no_package("transformers", "pip install transformers") or (
+            _not_cached(BERTSCORE_MODEL)
+            if self.weights is None
+            else _no_file(self.weights / self.name / "config.json", "BERTScore's weights")
+        )
+
+    def signature(self) -> str:
+        """Which model and layer; what scores by another one must not stand beside. Raises as ``score``."""
+        _need(self)
+        with foreign(self.name):
+            embedder = bertscore.load(self._model(), self.layer)
+        shape = f"{embedder.model.config.model_type}, width {embedder.model.config.hidden_size}"
+        return f"{Path(self._model()).name} ({shape}), layer {embedder.layer}, no idf, no baseline"
+
+    def score(self, references: Sequence[str], hypotheses: Sequence[str]) -> Mapping[str, Floats]:
+        """``bertscore_precision``, ``_recall``, ``_f1``; at most 1, in practice rarely below .8: read differences."""
+        _need(self)
+        with foreign(self.name):
+            embedded = bertscore.load(self._model(), self.layer).embed([*references, *hypotheses])
+            rows = [
+                bertscore.score(embedded[reference], embedded[text])
+                for reference, text in zip(references, hypotheses, strict=True)
+            ]
+        return {
+            f"bertscore_{kind}": _values(self.name, [row[place] for row in rows], len(references))
+            for place, kind in enumerate(("precision", "recall", "f1"))
+        }
+
+    def _model(self) -> str:
+        return BERTSCORE_MODEL if self.weights is None else str(self.weights / self.name)
+
+
+@dataclass(frozen=True, slots=True)
+class Chrf:
+    """chrF. ``weights`` is of no use to it."""
+
+    weights: Path | None = None
+    name: str = "chrf"
+
+    def available(self) -> str | None:
+        """As in ``External``: the package."""
+        return _no_package("sacrebleu", "pip install sacrebleu")
+
+    def signature(self) -> str:
+        """What sacrebleu calls what it computes, its version included."""
+        _need(self)
+        return chrf.signature()
+
+    def score(self, references: Sequence[str], hypotheses: Sequence[str]) -> Mapping[str, Floats]:
+        """``chrf`` of each report by itself. That of all reports is no mean of these: ``count``."""
+        _need(self)
+        return {
+            name: np.asarray(values) for name, values in chrf.compute(
+                chrf.count(references, {"": hypotheses})[""].stats_NS
+            ).items()
+        }  # fmt: skip
+
+
 MAKERS: dict[str, Callable[[Path | None], External]] = {
     "chexbert": CheXbert,
     "radgraph": RadGraph,
     "ratescore": RaTEScore,
     "green": Green,
+    "bertscore": BertScore,
+    "chrf": Chrf,
 }
 """Every external metric by its name, made from the folder of its weights."""
 
@@ -237,7 +320,7 @@ def count(
 
     CheXbert's are those of ``clinical.agreement`` over its labels under both policies
     (``findings_f1_micro_14_chexbert``, ``findings_f1_micro_14_uncertain_positive_chexbert``, …; its package's own
-    "rrg" mode is the second), all others the means of ``score``.
+    "rrg" mode is the second), chrF's sacrebleu's own counts, all others the means of ``score``.
     Raises MissingDependencyError where the metric is not available.
     """
     if isinstance(metric, CheXbert):
@@ -249,6 +332,9 @@ def count(
             )
             for name, states in zip(systems, made, strict=True)
         }
+    if isinstance(metric, Chrf):
+        _need(metric)
+        return chrf.count(references, systems)
     pairs = sorted({pair for texts in systems.values() for pair in zip(references, texts, strict=True)})
     found = metric.score([pair[0] for pair in pairs], [pair[1] for pair in pairs])
     at = {pair: place for place, pair in enumerate(pairs)}

@@ -41,6 +41,15 @@ CHOSEN_BY = {
 """The constants' names and the metric that each is chosen by."""
 
 
+NAMES = (
+    "floor:commonest",
+    *(f"floor:constant-{name}" for name in CHOSEN_BY),
+    "floor:random",
+    "floor:ngram",
+)
+"""What ``for_dataset`` gives, in order."""
+
+
 def sentences(text: str) -> list[str]:
     """``text`` in sentences, each with its closing token, joined they give the text (white space apart)."""
     found: list[str] = []

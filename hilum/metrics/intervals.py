@@ -4,13 +4,14 @@ Counting is separate from computing. A metric comes as ``Statistics``: numbers p
 reports determine it. A resample is then a row of weights, a thousand resamples are one matrix product, and
 every metric of every system sees the same resamples, so that differences are paired.
 
-Sources: Efron and Tibshirani, *An Introduction to the Bootstrap* (1993), chapters 13 (percentile), 14.3 (BCa)
-and 15 (permutation tests); Koehn, *Statistical Significance Tests for Machine Translation Evaluation* (2004).
+Sources: Efron and Tibshirani, *An Introduction to the Bootstrap* (1993), chapters 13 (percentile), 14.3 (BCa),
+15 (permutation tests) and 15.4 (a test is an interval turned round); Koehn, *Statistical Significance Tests for
+Machine Translation Evaluation* (2004); Holm, *A simple sequentially rejective multiple test procedure* (1979).
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -94,6 +95,20 @@ class Spread:
         low, high = _ends(self, method, confidence)
         return Interval(self.value, low, high)
 
+    def p_value(self, method: Method = "bca") -> float:
+        """The two-sided p-value of "it is 0": below 0.05 where the 95 % interval by ``method`` leaves 0 out.
+
+        Never less than R resamples can show, 2 / (R + 1), nor than N reports can, 2 / 2 to the N (the chance that
+        all of them favour one side). Raises ValueError where there is no value or no resample of it.
+        """
+        ordered_R = np.sort(self.resampled_R[np.isfinite(self.resampled_R)])
+        if ordered_R.size == 0 or not np.isfinite(self.value):
+            raise ValueError("nothing to count, nothing to test")
+        bias, acceleration = _correction(self, ordered_R, CONFIDENCE) if method == "bca" else (0.0, 0.0)
+        up_to, from_there = (_nominal(tail, bias, acceleration) for tail in _tails_at_zero(ordered_R))
+        least = max(2 / (1 + ordered_R.size), 2.0 ** (1 - len(self.without_N)))
+        return float(min(1.0, max(least, 2 * min(up_to, 1 - from_there))))
+
     def minus(self, other: Spread) -> Spread:
         """The difference of two systems on the same reports and the same resamples."""
         return Spread(
@@ -131,28 +146,69 @@ def _ends(spread: Spread, method: Method, confidence: float) -> tuple[float, flo
     if resampled_R.size == 0 or np.ptp(resampled_R) == 0 == np.nanstd(spread.without_N):
         return spread.value, spread.value
     tails = np.array([(1 - confidence) / 2, (1 + confidence) / 2])
-    if method == "bca":
-        tails = _corrected(tails, spread, resampled_R)
+    bias, acceleration = _correction(spread, resampled_R, confidence) if method == "bca" else (0.0, 0.0)
+    if (bias, acceleration) != (0.0, 0.0):
+        moved = bias + ndtri(tails)
+        tails = np.asarray(ndtr(bias + moved / (1 - acceleration * moved)), dtype=np.float64)
     low, high = np.quantile(resampled_R, tails)
     return float(low), float(high)
 
 
-def _corrected(tails: Floats, spread: Spread, resampled_R: Floats) -> Floats:
-    """The two tail areas with bias correction and acceleration (Efron and Tibshirani, eq. 14.10 to 14.15)."""
+def _correction(spread: Spread, resampled_R: Floats, confidence: float) -> tuple[float, float]:
+    """BCa's bias and acceleration (Efron and Tibshirani, eq. 14.10 to 14.15); zeros where they are not defined."""
     # Ties count half: a metric of few values (an F1 of a rare label) has many resamples equal to its value.
     below = np.mean(resampled_R < spread.value) + np.mean(resampled_R == spread.value) / 2
-    bias = ndtri(below)
+    bias = float(ndtri(below))
     without_N = spread.without_N[np.isfinite(spread.without_N)]
+    if not np.isfinite(bias) or without_N.size == 0:
+        return 0.0, 0.0
     centred_N = without_N.mean() - without_N
-    scale = np.sum(centred_N**2) ** 1.5
-    if not np.isfinite(bias) or scale == 0:
-        return tails
-    acceleration = np.sum(centred_N**3) / (6 * scale)
-    moved = bias + ndtri(tails)
-    stretch = 1 - acceleration * moved
-    if stretch.min() <= 0:  # so skewed that the correction turns over
-        return tails
-    return np.asarray(ndtr(bias + moved / stretch), dtype=np.float64)
+    scale = float(np.sum(centred_N**2) ** 1.5)
+    if scale == 0:
+        return 0.0, 0.0
+    acceleration = float(np.sum(centred_N**3) / (6 * scale))
+    reach = ndtri((1 + confidence) / 2)
+    if 1 - max(acceleration * (bias + reach), acceleration * (bias - reach)) <= 0:
+        return 0.0, 0.0  # so skewed that the correction turns over
+    return bias, acceleration
+
+
+def _tails_at_zero(ordered_R: Floats) -> tuple[float, float]:
+    """The tail areas whose quantile is 0, as ``np.quantile`` draws it: the largest such and the least."""
+    last = len(ordered_R) - 1
+    after, at = (int(np.searchsorted(ordered_R, 0, side=side)) for side in ("right", "left"))
+    if after == 0:  # all above 0
+        return 0.0, 0.0
+    if at == last + 1:  # all below
+        return 1.0, 1.0
+    up_to = 1.0 if after == last + 1 else _place(ordered_R, after) / last
+    from_there = 0.0 if at == 0 else (float(at) if ordered_R[at] == 0 else _place(ordered_R, at)) / last
+    return up_to, from_there
+
+
+def _place(ordered_R: Floats, after: int) -> float:
+    """Where 0 lies between the resamples ``after - 1`` and ``after``."""
+    below, above = ordered_R[after - 1], ordered_R[after]
+    return float(after - 1 + (0 - below) / (above - below))
+
+
+def _nominal(tail: float, bias: float, acceleration: float) -> float:
+    """The tail area that BCa moves to ``tail``."""
+    if tail in (0.0, 1.0):
+        return tail
+    moved = float(ndtri(tail)) - bias
+    stretch = 1 + acceleration * moved
+    return float(ndtr(moved / stretch - bias)) if stretch > 0 else tail
+
+
+def holm(p_values: Sequence[float]) -> list[float]:
+    """Holm's adjusted p-values, in the given order: below α, so is the chance that any of them is a false alarm."""
+    adjusted = [0.0] * len(p_values)
+    largest = 0.0
+    for rank, place in enumerate(sorted(range(len(p_values)), key=p_values.__getitem__)):
+        largest = max(largest, min(1.0, (len(p_values) - rank) * p_values[place]))
+        adjusted[place] = largest
+    return adjusted
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,8 +224,8 @@ def paired_bootstrap(
 ) -> dict[str, Difference]:
     """Per metric: first minus second with its interval, and the p-value of no difference.
 
-    The p-value is twice the smaller share of resamples on either side of 0 (ties on both sides, one added
-    to numerator and denominator), at most 1. Raises ValueError where the two are not of the same reports.
+    The p-value is ``Spread.p_value``. What one of the two has nothing to count for is left out.
+    Raises ValueError where the two are not of the same reports.
     """
     _same_reports(first, second)
     weights_RN = resample(len(first.stats_NS), resamples, seed)
@@ -177,9 +233,8 @@ def paired_bootstrap(
     found = {}
     for name in spreads.keys() & others.keys():
         spread = spreads[name].minus(others[name])
-        sides = np.sum(spread.resampled_R <= 0), np.sum(spread.resampled_R >= 0)
-        p_value = min(1.0, 2 * (1 + float(min(sides))) / (1 + resamples))
-        found[name] = Difference(spread.interval(method), p_value)
+        if np.isfinite(spread.value):
+            found[name] = Difference(spread.interval(method), spread.p_value(method))
     return found
 
 
@@ -189,7 +244,8 @@ def paired_permutation(
     """Per metric: the two-sided p-value of no difference, by swapping the systems report by report.
 
     Exact under the null hypothesis that the two are exchangeable on each report (approximate randomization).
-    Raises ValueError where the two are not of the same reports.
+    What one of the two has nothing to count for is left out; a permutation with nothing to count counts against
+    a difference. Raises ValueError where the two are not of the same reports.
     """
     _same_reports(first, second)
     rng = np.random.default_rng(seed)
@@ -203,8 +259,9 @@ def paired_permutation(
     seen = _differences(first.total(), second.total())
     found = {}
     for name, difference in seen.items():
-        as_far = np.abs(here[name] - there[name]) >= abs(difference) - 1e-12
-        found[name] = (1 + float(as_far.sum())) / (1 + permutations)
+        if np.isfinite(difference):
+            nearer = np.abs(here[name] - there[name]) < abs(difference) - 1e-12
+            found[name] = (1 + permutations - float(nearer.sum())) / (1 + permutations)
     return found
 
 

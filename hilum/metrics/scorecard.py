@@ -46,6 +46,8 @@ EXTERNAL_COLUMNS = {
     "radgraph_f1_complete": "complete",
     "ratescore": "RaTEScore",
     "green": "GREEN",
+    "bertscore_f1": "BERTScore",
+    "chrf": "chrF",
 }
 DRAWN_COLUMNS = {
     "image_truth_f1_macro": "drawn F1 macro",
@@ -69,16 +71,46 @@ HEADLINE = (
     "cider",
 )
 """The metrics whose lift over the best floor is printed."""
+TESTED = {
+    "image_truth_f1_macro": "drawn F1",
+    "findings_f1_micro_14": "14 micro",
+    "findings_f1_macro_14": "14 macro",
+    "findings_f1_macro_5": "5 macro",
+    "bleu_4": "B4",
+    "rouge_l": "R-L",
+    "cider": "CIDEr",
+}
+"""The metrics whose paired tests are printed; the JSON holds those of all."""
+
+
+Scores = dict[str, Interval]
+"""Metrics by name."""
+
+
+@dataclass(frozen=True, slots=True)
+class Test:
+    """A system's score minus another's on the same reports and resamples, with its interval and two-sided p-value.
+
+    ``p_holm`` is adjusted over the floors, or over the pairs of systems (``hilum.metrics.comparing``).
+    """
+
+    value: float
+    low: float
+    high: float
+    p_value: float
+    p_holm: float
 
 
 @dataclass(frozen=True, slots=True)
 class Lift:
-    """A system's score minus that of the best floor on the same reports and resamples."""
+    """A system's score minus that of the best floor: the ``Test`` against it, if there was one."""
 
     over: str
     value: float
     low: float
     high: float
+    p_value: float | None = None
+    p_holm: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,8 +137,10 @@ class Scorecard:
     """Systems by name, metrics by name, each an ``Interval``.
 
     ``lift`` holds, for every system that is neither floor nor ceiling, its lead over the best floor per
-    metric (only metrics where more is better). ``absent`` says why a metric is missing. ``protocol`` holds
-    what else decides the numbers: policy for uncertain findings, resamples, seed, training reports, ….
+    metric (only metrics where more is better); ``tests``, by system, other system and metric, how it differs from
+    every floor and from each system named after it. ``absent`` says why a metric, a floor or a ceiling is missing.
+    ``protocol`` holds what else decides the numbers: policy for uncertain findings, resamples, seed, training
+    reports, ….
 
     Where they apply: ``image_truth`` holds, by system and drawn kind, the counts of ``truth.counts``;
     ``calibration``, by finding, and ``grounding`` hold what a model's probabilities and regions are worth.
@@ -117,6 +151,7 @@ class Scorecard:
     systems: Mapping[str, Mapping[str, Interval]]
     lift: Mapping[str, Mapping[str, Lift]] = field(default_factory=dict)
     texts: Mapping[str, Texts] = field(default_factory=dict)
+    tests: Mapping[str, Mapping[str, Mapping[str, Test]]] = field(default_factory=dict)
     absent: Mapping[str, str] = field(default_factory=dict)
     subsets: Mapping[str, Subset] = field(default_factory=dict)
     protocol: Mapping[str, str | int | float] = field(default_factory=dict)
@@ -141,6 +176,7 @@ class Scorecard:
             "text_form": self.text_form,
             "systems": _plain(self.systems),
             "lift": _plain(self.lift),
+            "tests": _plain(self.tests),
             "texts": _plain(self.texts),
             "absent": dict(self.absent),
             "subsets": {
@@ -166,13 +202,22 @@ class Scorecard:
         for columns in (FINDINGS_COLUMNS, EXTERNAL_COLUMNS, DRAWN_COLUMNS):
             if any(name in scores for scores in self.systems.values() for name in columns):
                 console.print(self._table(columns))
-        if any(self.lift.values()):
-            console.print(self._lift_table())
+        for system, lifts in self.lift.items():
+            if lifts:
+                console.print(self._lift_table(system, lifts))
+        for system, others in self.tests.items():
+            console.print(self._test_table(system, others))
+        if self.tests:
+            console.print(
+                "* p < .05, paired and two-sided; p adjusted (Holm) over the floors, or the pairs of systems",
+                highlight=False,
+            )
         for name, subset in self.subsets.items():
             line = ", ".join(_lift_line(system, lifts) for system, lifts in subset.lift.items() if lifts)
             console.print(f"{name} ({subset.n}): {line}" if line else f"{name} ({subset.n})", highlight=False)
-        for name, reason in self.absent.items():
-            console.print(f"{name}: absent, {reason}", highlight=False)
+        for reason in dict.fromkeys(self.absent.values()):
+            names = ", ".join(name for name, why in self.absent.items() if why == reason)
+            console.print(f"{names}: absent, {reason}", highlight=False)
         return "\n".join(line.rstrip() for line in target.getvalue().splitlines()) + "\n"
 
     def _table(self, columns: Mapping[str, str], *, with_texts: bool = False) -> Table:
@@ -191,28 +236,38 @@ class Scorecard:
             table.add_row(system, *cells, style="dim" if is_yardstick(system) else "bold")
         return table
 
-    def _lift_table(self) -> Table:
+    def _lift_table(self, system: str, lifts: Mapping[str, Lift]) -> Table:
         table = Table(
-            box=SIMPLE,
-            pad_edge=False,
-            show_edge=False,
-            title="lift over the best floor",
-            title_justify="left",
-        )
-        for title in ("system", "metric", "score", "lift", "over"):
-            table.add_column(
-                title, justify="left" if title in ("system", "metric", "over") else "right", no_wrap=True
+            box=SIMPLE, pad_edge=False, show_edge=False, title_justify="left",
+            title=f"{system}: lift over the best floor",
+        )  # fmt: skip
+        for title in ("metric", "score", "lift", "p", "over"):
+            table.add_column(title, justify="left" if title in ("metric", "over") else "right", no_wrap=True)
+        for name in (name for name in HEADLINE if name in lifts):
+            lift, score = lifts[name], self.systems[system][name]
+            table.add_row(
+                name,
+                f"{_number(score.value)} [{_number(score.low)}, {_number(score.high)}]",
+                f"{lift.value:+.3f} [{lift.low:+.3f}, {lift.high:+.3f}]",
+                "–" if lift.p_holm is None else _number(lift.p_holm),
+                lift.over,
             )
-        for system, lifts in self.lift.items():
-            for name in (name for name in HEADLINE if name in lifts):
-                lift, score = lifts[name], self.systems[system][name]
-                table.add_row(
-                    system,
-                    name,
-                    f"{_number(score.value)} [{_number(score.low)}, {_number(score.high)}]",
-                    f"{lift.value:+.3f} [{lift.low:+.3f}, {lift.high:+.3f}]",
-                    lift.over,
-                )
+        return table
+
+    def _test_table(self, system: str, others: Mapping[str, Mapping[str, Test]]) -> Table:
+        """One system's difference from every floor, and from the systems that are named after it."""
+        shown = [name for name in TESTED if any(name in tests for tests in others.values())]
+        table = Table(
+            box=SIMPLE, pad_edge=False, show_edge=False, title=f"{system} minus …", title_justify="left"
+        )
+        table.add_column("…", no_wrap=True)
+        for name in shown:
+            table.add_column(TESTED[name], justify="right", no_wrap=True)
+        for other, tests in others.items():
+            table.add_row(
+                other, *(_starred(tests[name]) if name in tests else "–" for name in shown),
+                style="dim" if is_yardstick(other) else "bold",
+            )  # fmt: skip
         return table
 
 
@@ -281,6 +336,10 @@ def _number(value: float) -> str:
     return f"{value:.3f}".removeprefix("0") if 0 <= value < 1 else f"{value:.3f}"
 
 
+def _starred(test: Test) -> str:
+    return f"{test.value:+.3f}{'*' if test.p_holm < 0.05 else ' '}"
+
+
 def _lift_line(system: str, lifts: Mapping[str, Lift]) -> str:
     name = next((name for name in HEADLINE if name in lifts), next(iter(lifts)))
     lift = lifts[name]
@@ -293,5 +352,5 @@ def _plain(items: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _fields(item: Interval | Lift | Texts) -> dict[str, Any]:
+def _fields(item: Interval | Lift | Test | Texts) -> dict[str, Any]:
     return {name: value for name, value in asdict(item).items() if value is not None}
