@@ -39,6 +39,13 @@ class LabelReading(StrEnum):
     PLAIN = "plain"
 
 
+class VectorMethod(StrEnum):
+    """How `hilum vectors` learns."""
+
+    WORD2VEC = "word2vec"
+    FASTTEXT = "fasttext"
+
+
 class TextForm(StrEnum):
     """The named protocols of `hilum score`."""
 
@@ -193,7 +200,7 @@ def data_check(
 def train(
     data: DataFolder,
     recipe: Annotated[
-        str, typer.Option("--recipe", help="openi, phantom, demo or tiny.", show_default=False)
+        str, typer.Option("--recipe", help="openi, openi-vectors, phantom, demo or tiny.", show_default=False)
     ],
     out: Annotated[Path, typer.Option("--out", help="The new run folder.", show_default=False)],
     resume: Annotated[bool, typer.Option("--resume", help="Go on with an interrupted run, exactly.")] = False,
@@ -387,6 +394,62 @@ def score(
         typer.echo(both_to_json(cards) if beside else card.to_json())
     else:
         typer.echo(card.to_text() + (f"\n{side_by_side(cards)}" if beside else ""))
+
+
+@app.command()
+def vectors(
+    data: Annotated[
+        Path | None, typer.Option("--data", help="Learn them from the training reports of this data set.")
+    ] = None,
+    saved: Annotated[
+        Path | None, typer.Option("--from", help="Take those that --out has written, instead.")
+    ] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option("--out", help="Write them here; .vec or .txt: in word2vec's text format, for others."),
+    ] = None,
+    method: Annotated[
+        VectorMethod, typer.Option("--method", help="fasttext also knows words that it never saw.")
+    ] = VectorMethod.WORD2VEC,
+    width: Annotated[int, typer.Option("--width", min=1, max=4096, help="Numbers a vector.")] = 256,
+    min_count: Annotated[int, typer.Option("--min-count", min=1, help="How often a word must occur.")] = 3,
+    split: Annotated[str, typer.Option("--split", help="Whose training part is learnt from.")] = "clean",
+    seed: Annotated[int, typer.Option("--seed", min=0)] = 0,
+    nearest: Annotated[
+        list[str] | None,
+        typer.Option("--nearest", help="Show the words closest to this one; once for each word."),
+    ] = None,
+    count: Annotated[int, typer.Option("--count", min=1, help="How many closest words.")] = 10,
+    as_json: Json = False,
+) -> None:
+    """Word vectors of the training reports (word2vec or fastText): learn, save, and look who is near to whom."""
+    from hilum.data.texts import training_texts
+    from hilum.text import embeddings
+
+    if (data is None) == (saved is None):
+        raise InputError("give either --data DIR, to learn vectors, or --from FILE, to take saved ones")
+    if out is None and not nearest:
+        raise InputError("nothing to do with the vectors", fix="give --out FILE, --nearest WORD or both")
+    if data is not None:
+        found = embeddings.train(
+            training_texts(data, split), method=embeddings.Method(method.value), width=width,
+            min_count=min_count, seed=seed,
+        )  # fmt: skip
+    else:
+        assert saved is not None
+        found = embeddings.WordVectors.from_bytes(saved.read_bytes(), str(saved))
+    near = {word: found.nearest(word, count) for word in nearest or ()}
+    if out is not None:
+        as_text = out.suffix in (".vec", ".txt")
+        atomic.write_bytes(out, found.to_text().encode() if as_text else found.to_bytes())
+    if as_json:
+        described = {"method": found.method, "words": len(found.words), "width": found.width, "nearest": near}
+        typer.echo(_dumps(described))
+        return
+    for word, others in near.items():
+        typer.echo(f"{word}: {', '.join(f'{other} {cosine:.2f}' for other, cosine in others)}")
+    if out is not None:
+        typer.echo(f"{out}: {found.method}, {len(found.words):,} words, {found.width} numbers each")
 
 
 @app.command()

@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from hilum.decoding import SearchConfig
 from hilum.models.report_model import ModelConfig
+from hilum.text.embeddings import Method
 from hilum.training import StageConfig, TrainConfig
 
 
@@ -21,6 +22,11 @@ def openi() -> TrainConfig:
         split="r2gen",
         see_outside=True,
     )
+
+
+def openi_vectors() -> TrainConfig:
+    """The same, but the decoder's words start from word2vec's vectors of its training reports."""
+    return replace(openi(), name="openi-vectors", word_vectors=Method.WORD2VEC)
 
 
 def phantom() -> TrainConfig:
@@ -58,5 +64,5 @@ def tiny() -> TrainConfig:
 
 
 RECIPES: dict[str, Callable[[], TrainConfig]] = {
-    recipe.__name__: recipe for recipe in (openi, phantom, demo, tiny)
+    recipe().name: recipe for recipe in (openi, openi_vectors, phantom, demo, tiny)
 }

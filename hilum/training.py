@@ -33,9 +33,11 @@ from hilum.data.batches import Batch, Example, collate, epoch_order, example, lo
 from hilum.data.targets import HEAD_FINDINGS
 from hilum.decoding import SearchConfig
 from hilum.errors import DataError, Interrupted, RunError, TrainingError
+from hilum.models.decoders import begin_with
 from hilum.models.report_model import ModelConfig, ReportModel
 from hilum.objectives import has_films, learnable
 from hilum.progress import track
+from hilum.text import embeddings
 from hilum.text.tokenizer import Tokenizer
 
 RESUME = "resume.pt"
@@ -78,6 +80,8 @@ class TrainConfig:
     told: float = 0.5
     """Share of the studies whose decoder is told the true findings instead of the head's, while it learns."""
     save_seconds: float = 60.0
+    word_vectors: embeddings.Method | None = None
+    """What the decoder's words start from: vectors learnt from the reports in training, or (None) at random."""
 
 
 @dataclass(slots=True)
@@ -115,9 +119,8 @@ def train(config: TrainConfig, data: Path, out: Path, *, resume: bool = False) -
     seeing = [*learning]
     if config.see_outside:
         seeing += [study for name in split.outside if has_films(study := by_id[name])]
-    tokenizer = Tokenizer.train(
-        [text for study in learning for text in objectives.texts(study) if text], min_count=config.min_count
-    )
+    written = [text for study in learning for text in objectives.texts(study) if text]
+    tokenizer = Tokenizer.train(written, min_count=config.min_count)
     shape = replace(config.model, vocabulary=len(tokenizer), findings=HEAD_FINDINGS)
     config = replace(config, model=shape)
     fingerprint = _fingerprint(config, data)
@@ -128,6 +131,12 @@ def train(config: TrainConfig, data: Path, out: Path, *, resume: bool = False) -
     torch.use_deterministic_algorithms(True)
     torch.manual_seed(config.seed)
     model = ReportModel(shape, pretrained=config.pretrained)
+    if config.word_vectors is not None and saved is None:
+        vectors = embeddings.train(
+            written, method=config.word_vectors, width=shape.embedding, min_count=config.min_count,
+            seed=config.seed,
+        )  # fmt: skip
+        begin_with(model.decoder.embed, *vectors.rows(tokenizer.words))
     films = load_films(dataset, shape.image_size, model.grid, data / "cache")
     seen, examples, held_out = (
         [
@@ -310,8 +319,10 @@ def _generator(config: TrainConfig, stage: str, step: int) -> torch.Generator:
 
 def _fingerprint(config: TrainConfig, data: Path) -> str:
     """What a resumed run must share with the one it goes on with; how often it saves is not part of it."""
-    described = msgspec.json.encode([replace(config, save_seconds=0.0), _sha256(data / "studies.jsonl")])
-    return hashlib.sha256(described).hexdigest()
+    described = msgspec.to_builtins(replace(config, save_seconds=0.0))
+    if config.word_vectors is None:
+        del described["word_vectors"]  # states from before there was a choice can still be resumed
+    return hashlib.sha256(msgspec.json.encode([described, _sha256(data / "studies.jsonl")])).hexdigest()
 
 
 def _resumable(out: Path, fingerprint: str, resume: bool) -> dict[str, Any] | None:

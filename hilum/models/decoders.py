@@ -5,9 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Protocol
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from hilum.errors import InputError
 from hilum.models.attention import AdditiveAttention
 from hilum.models.memory import Memory
 
@@ -121,6 +124,27 @@ class SoftAttentionLSTM(nn.Module):
         hidden_BTH, context_BTD = torch.stack(hidden, 1), torch.stack(contexts, 1)
         condition_BTC = memory.condition_BC.unsqueeze(1).expand(-1, tokens_BT.shape[1], -1)
         return self._logits(embedded_BTE, hidden_BTH, context_BTD, condition_BTC), torch.stack(attentions, 1)
+
+
+@torch.no_grad()
+def begin_with(embed: nn.Embedding, rows_VE: NDArray[np.float32], known_V: NDArray[np.bool_]) -> None:
+    """Starts the words ``known_V`` of ``embed`` from the vectors ``rows_VE``; the others keep their random rows.
+
+    One factor for all brings the vectors to the root mean square of the rows that they replace: what differs
+    from a random start is where the words lie to each other, not how large they are. Raises InputError where
+    the vectors are for another vocabulary or width.
+    """
+    words, width = embed.weight.shape
+    if rows_VE.shape != (words, width) or known_V.shape != (words,):
+        given = f"{len(known_V)} words, {rows_VE.shape[-1]} wide"
+        raise InputError(
+            f"word vectors of {given}, for a decoder of {words} words, {width} wide", fix="train them for it"
+        )
+    known = torch.from_numpy(known_V)
+    rows = torch.from_numpy(rows_VE)[known]
+    size = rows.square().mean().sqrt()
+    if size > 0:
+        embed.weight[known] = rows * (embed.weight[known].square().mean().sqrt() / size)
 
 
 def coverage_penalty(attention_BTN: Tensor, said_BT: Tensor, present_BN: Tensor) -> Tensor:
