@@ -110,7 +110,12 @@ class SoftAttentionLSTM(nn.Module):
         return self._logits(embedded_RE, state.rows[0], context_RD, condition_RC), attention_RN, state
 
     def forward(self, tokens_BT: Tensor, memory: Memory) -> tuple[Tensor, Tensor]:
-        """See ``Decoder.forward``. The output layer runs once over all steps."""
+        """See ``Decoder.forward``."""
+        logits_BTV, _, attention_BTN = self.unroll(tokens_BT, memory)
+        return logits_BTV, attention_BTN
+
+    def unroll(self, tokens_BT: Tensor, memory: Memory) -> tuple[Tensor, Tensor, Tensor]:
+        """``forward`` with the states (B, T, H) between. The output layer runs once over all steps."""
         embedded_BTE = self.dropout(self.embed(tokens_BT))
         state = self.start(memory)
         hidden, contexts, attentions = [], [], []
@@ -123,7 +128,8 @@ class SoftAttentionLSTM(nn.Module):
             attentions.append(attention_BN)
         hidden_BTH, context_BTD = torch.stack(hidden, 1), torch.stack(contexts, 1)
         condition_BTC = memory.condition_BC.unsqueeze(1).expand(-1, tokens_BT.shape[1], -1)
-        return self._logits(embedded_BTE, hidden_BTH, context_BTD, condition_BTC), torch.stack(attentions, 1)
+        logits_BTV = self._logits(embedded_BTE, hidden_BTH, context_BTD, condition_BTC)
+        return logits_BTV, hidden_BTH, torch.stack(attentions, 1)
 
 
 @torch.no_grad()
