@@ -22,7 +22,7 @@ app = typer.Typer(
     name="hilum", no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False,
     help=f"Chest X-rays to draft radiology reports. {DISCLAIMER}",
 )  # fmt: skip
-data_app = typer.Typer(no_args_is_help=True, help="Obtain, make, import and check data sets.")
+data_app = typer.Typer(no_args_is_help=True, help="Obtain, make, import, check and describe data sets.")
 app.add_typer(data_app, name="data")
 
 
@@ -194,6 +194,31 @@ def data_check(
     typer.echo(_dumps(asdict(report)) if as_json else "\n".join(report.lines()))
     if not report.ok:
         raise typer.Exit(2)
+
+
+@data_app.command("describe")
+def data_describe(
+    folder: Annotated[Path, typer.Argument(metavar="DIR", show_default=False)],
+    html: Annotated[Path | None, typer.Option("--html", help="Write the report here as a page.")] = None,
+    json_to: Annotated[Path | None, typer.Option("--json", help="Write its numbers here as JSON.")] = None,
+) -> None:
+    """What is in a data set: sections, films, words, findings, codes, repeats, splits, blanks."""
+    from hilum.data.describe import describe_folder
+    from hilum.data.description import to_json
+    from hilum.page.describe import describe_page, describe_text
+
+    for path in (html, json_to):
+        if path is not None and path.is_dir():
+            raise InputError("it is a folder", where=path, fix="name a file")
+        if path is not None and not path.parent.is_dir():
+            raise InputError("no such folder", where=path.parent, fix="make it first")
+    described = describe_folder(folder)
+    page = describe_page(described) if html is not None else ""
+    if json_to is not None:
+        atomic.write_text(json_to, _dumps(to_json(described)))
+    if html is not None:
+        atomic.write_text(html, page)
+    typer.echo(describe_text(described))
 
 
 @app.command()

@@ -1,11 +1,13 @@
 """What ``hilum data describe`` says of a data set: plain numbers, ready for JSON
 
-``docs/schemas/describe.schema.json`` is made of these classes (``schema``). Counts are of studies unless a name
-says otherwise; a *report* is a study with findings or an impression.
+``docs/schemas/describe.schema.json`` is made of these classes: ``python -m hilum.data.description``. Counts are
+of studies unless a name says otherwise; a *report* is a study with findings or an impression.
 """
 
 from __future__ import annotations
 
+import json
+import sys
 from dataclasses import dataclass
 from typing import Any
 
@@ -319,9 +321,14 @@ def schema() -> dict[str, Any]:
     made = msgspec.json.schema(Description)
     head = {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
-        "title": "hilum data describe --json",
-        "description": f"A data set in numbers. {DISCLAIMER}",
+        "$id": "describe.schema.json",
+        "title": "Description",
+        "description": f"What `hilum data describe --json` writes: a data set in numbers. {DISCLAIMER}",
     }
     for definition in made["$defs"].values():
         definition["additionalProperties"] = definition.get("additionalProperties", False)
     return {**head, **made}
+
+
+if __name__ == "__main__":  # how the file in docs/schemas is made
+    sys.stdout.write(json.dumps(schema(), indent=1, ensure_ascii=False) + "\n")
