@@ -312,12 +312,7 @@ def _clinical(
         [[clinical.states(read(text)) for text in each] for each in (wanted, texts)]
         for read in (label, plain)
     )
-    contradicted = [
-        bool(
-            clinical.contradictions(plain(sentence) for sentence in normal.sentences(normal.normalise(text)))
-        )
-        for text in texts
-    ]
+    contradicted = [bool(clinical.contradictions(text, plain)) for text in texts]
     invented = [
         clinical.mentions_prior(text) and not prior for text, prior in zip(texts, had_prior, strict=True)
     ]

@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import csv
+import re
+from functools import cache
+from pathlib import Path
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -9,8 +14,8 @@ from hypothesis import strategies as st
 from sklearn.metrics import precision_recall_fscore_support
 
 from hilum.metrics import clinical
-from hilum.study import Finding, Side, State
-from hilum.text.findings import COMPETITION_5, OBSERVATIONS
+from hilum.study import Finding, Side, State, Study
+from hilum.text.findings import COMPETITION_5, OBSERVATIONS, Reading, label
 
 reports = st.dictionaries(st.sampled_from(OBSERVATIONS), st.sampled_from(State), max_size=8)
 pairs = st.lists(st.tuples(reports, reports), min_size=1, max_size=12)
@@ -86,24 +91,43 @@ def test_sides_are_compared_only_where_both_texts_name_one() -> None:
     ],
 )
 def test_contradictions(first: Finding, second: Finding, contradict: bool) -> None:
-    for order in ((first, second), (second, first)):
-        assert bool(clinical.contradictions([{one.name: one} for one in order])) is contradict
+    for order in (["one .", "two ."], ["two .", "one ."]):
+        said = {"one .": {first.name: first}, "two .": {second.name: second}}
+        assert bool(clinical.contradictions(" ".join(order), lambda s, said=said: said[s])) is contradict
 
 
-@pytest.mark.parametrize(
-    ("text", "prior"),
-    [
-        ("The heart is unchanged in size.", True),
-        ("no significant interval change .", True),
-        ("Compared with the prior study the effusion has resolved.", True),
-        ("The opacity has slightly improved.", True),
-        ("Prior granulomatous disease. Clips from prior surgery.", False),
-        ("The heart is normal. The lungs are clear.", False),
-        ("", False),
-    ],
-)
-def test_references_to_a_prior(text: str, prior: bool) -> None:
-    assert clinical.mentions_prior(text) is prior
+@cache
+def plainly(text: str) -> dict[str, Finding]:
+    return label(text, further=True, reading=Reading.PLAIN)
+
+
+FAULTS = list(csv.reader((Path(__file__).parent / "cases" / "faults.csv").read_text().splitlines()))[1:]
+
+
+@pytest.mark.parametrize(("text", "contradicted", "prior"), FAULTS, ids=[row[0] for row in FAULTS])
+def test_the_table_of_faults(text: str, contradicted: str, prior: str) -> None:
+    assert ";".join(sorted(clinical.contradictions(text, plainly))) == contradicted
+    assert clinical.mentions_prior(text) is (prior == "yes")
+    assert clinical.mentions_prior(text.upper()) is (prior == "yes")
+
+
+def test_radiologists_hardly_contradict_themselves_and_rarely_invent_a_prior(
+    openi_studies: list[Study],
+) -> None:
+    reports = [study for study in openi_studies if study.report and study.report.findings]
+    contradicted = [s.id for s in reports[::5] if clinical.contradictions(s.report.findings, plainly)]
+    assert len(reports) == 3425 and len(contradicted) <= 1
+    alone = re.compile(r"\W*(none|no|n/a|not available)\W*", re.IGNORECASE)
+    share = {
+        without: np.mean([clinical.mentions_prior(s.report.findings) for s in group])
+        for without in (True, False)
+        if (
+            group := [
+                s for s in reports if s.comparison and (alone.fullmatch(s.comparison) is not None) is without
+            ]
+        )
+    }
+    assert share[True] < 0.02 and share[False] > 0.35
 
 
 def test_faults_are_shares_of_reports() -> None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from importlib import import_module
 from typing import Any
 
@@ -77,8 +78,9 @@ class Embedder:
         return found
 
 
+@lru_cache(maxsize=1)
 def load(model: str, layer: int | None = None) -> Embedder:
-    """The model in a folder, or of that name in the Hugging Face cache; nothing is fetched.
+    """The model in a folder, or of that name in the Hugging Face cache; nothing is fetched. The last one is kept.
 
     Raises OSError where it is not there or incomplete, ValueError where it has no such layer.
     """

@@ -15,14 +15,16 @@ scikit-learn (``zero_division=0``).
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from hilum.metrics.intervals import Floats, Statistics
-from hilum.study import Finding, State
+from hilum.study import Finding, Side, State
+from hilum.text import normal
 from hilum.text.findings import COMPETITION_5, NO_FINDING, OBSERVATIONS
 
 Policy = Literal["positive", "uncertain_positive"]
@@ -33,11 +35,43 @@ POLICIES: dict[Policy, frozenset[State]] = {
 SETS: dict[str, tuple[str, ...]] = {"14": OBSERVATIONS, "5": COMPETITION_5}
 
 _PRIOR = re.compile(
-    r"\b(?:compar(?:ed|ison)|unchanged|stable|previous(?:ly)?|interval|again|no longer|redemonstrat\w+"
-    r"|(?:prior|earlier|last|old) (?:exam\w*|stud(?:y|ies)|films?|radiographs?|images?|imaging|x-?rays?|ct)"
-    r"|ha(?:s|ve) (?:\w+ )?(?:improved|resolved|increased|decreased|worsened|progressed|cleared))\b",
+    r"\b(?:unchanged|stable|previously|interval(?! between)|again|no longer|redemonstrat\w+|persist\w*"
+    r"|remain(?:s|ed)?|improv(?:ed|ing|ement)|worsen\w*|since"
+    r"|compar(?:ed|ison)(?! (?:to|with) (?:the )?(?:left|right|contralateral|opposite))"
+    r"|(?:prior|previous|earlier|last|old) (?:\w+ )?(?:exam\w*|stud(?:y|ies)|films?|radiographs?|images?|imaging"
+    r"|x-?rays?|scans?|ct)"
+    r"|ha(?:s|ve) (?:\w+ )?(?:resolved|increased|decreased|progressed|cleared)|ha(?:s|ve) been removed)\b",
     re.IGNORECASE,
 )
+_WITHOUT_PRIOR = re.compile(
+    r"\b(?:no|without|not?) (?:\w+ )?(?:prior|previous|comparisons?)\b[^.]*"
+    r"|\bcomparisons?(?: (?:is|are))?\W*(?:none|not|unavailable)\b[^.]*"
+    r"|\b(?:prior|previous) \w+ (?:is|are) (?:not|un)\s?available[^.]*",
+    re.IGNORECASE,
+)
+"""Sentences that say there is none to refer to."""
+_PARTLY = re.compile(
+    r"\b(?:acute|new|other|otherwise|elsewhere|remaining|remainder|additional|further|large|sizable|significant"
+    r"|displaced|suspicious|definite|obvious|gross|tension)\b",
+    re.IGNORECASE,
+)
+"""Words by which a sentence rules out only a part: "no acute fracture" leaves an old one."""
+_ONE_SIDE = {
+    Side.LEFT: re.compile(r"\bleft\b", re.IGNORECASE),
+    Side.RIGHT: re.compile(r"\bright\b", re.IGNORECASE),
+}
+UMBRELLAS = frozenset(
+    {
+        NO_FINDING,
+        "Lung Opacity",
+        "Lung Lesion",
+        "Enlarged Cardiomediastinum",
+        "Support Devices",
+        "Fracture",
+        "Pleural Other",
+    }
+)
+"""Observations that gather many things: one may be there and another not, which contradicts nothing."""
 
 
 def states(findings: Mapping[str, Finding]) -> dict[str, State]:
@@ -153,16 +187,23 @@ def share(part: Floats, whole: Floats) -> Floats:
     return np.where(whole > 0, part / np.where(whole > 0, whole, 1), np.nan)
 
 
-def contradictions(sentences: Iterable[Mapping[str, Finding]]) -> frozenset[str]:
-    """The observations that one sentence of a report calls present and another absent.
+def contradictions(text: str, read: Callable[[str], Mapping[str, Finding]]) -> frozenset[str]:
+    """The observations that one sentence of ``text`` calls present and another absent; ``read`` gives a sentence's.
 
-    Two sentences that each name a side contradict each other only if a side is common to both.
+    Two sentences that each name a side contradict each other only if a side is common to both. Not counted: what
+    gathers many things (``UMBRELLAS``), and sentences that rule out only a part ("no acute …", "otherwise clear").
     """
     seen: dict[str, dict[State, list[Finding]]] = {}
-    for findings in sentences:
-        for name, finding in findings.items():
-            if name != NO_FINDING:
-                seen.setdefault(name, {}).setdefault(finding.state, []).append(finding)
+    for sentence in normal.sentences(normal.normalise(text)):
+        for name, finding in read(sentence).items():
+            if name in UMBRELLAS:
+                continue
+            said = finding
+            if finding.state is State.ABSENT:
+                if _PARTLY.search(sentence):
+                    continue
+                said = replace(finding, side=finding.side or _side_in(sentence))
+            seen.setdefault(name, {}).setdefault(said.state, []).append(said)
     return frozenset(
         name
         for name, by_state in seen.items()
@@ -172,6 +213,12 @@ def contradictions(sentences: Iterable[Mapping[str, Finding]]) -> frozenset[str]
             for no in by_state.get(State.ABSENT, ())
         )
     )
+
+
+def _side_in(sentence: str) -> Side | None:
+    """The only side that ``sentence`` names; the labeller gives none to what is absent."""
+    named = [side for side, word in _ONE_SIDE.items() if word.search(sentence)]
+    return named[0] if len(named) == 1 else None
 
 
 def _same_place(one: Finding, other: Finding) -> bool:
@@ -184,8 +231,11 @@ def _same_place(one: Finding, other: Finding) -> bool:
 
 
 def mentions_prior(text: str) -> bool:
-    """Whether ``text`` refers to an earlier examination ("unchanged", "compared with", "has resolved")."""
-    return _PRIOR.search(text) is not None
+    """Whether ``text`` refers to an earlier examination ("unchanged", "compared with", "has resolved").
+
+    "No prior studies", "previous surgery" and "compared to the left" do not.
+    """
+    return _PRIOR.search(_WITHOUT_PRIOR.sub("", text)) is not None
 
 
 def faults(contradicted_N: Sequence[bool], invented_prior_N: Sequence[bool]) -> Statistics:
