@@ -42,8 +42,8 @@ class RunInfo:
     split: str
     simulated: bool
     thresholds: dict[str, tuple[float, float]]
-    sided: tuple[str, ...] = ()
-    """Findings whose side the head was seen to read, on validation (``objectives.sided``)."""
+    side_margin: float | None = None
+    """From how far apart left and right are told, chosen on validation (``objectives.side_margin``); None: never."""
     training: dict[str, Any] = field(default_factory=dict)
     weights_sha256: str = ""
     tokenizer_sha256: str = ""

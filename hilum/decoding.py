@@ -1,8 +1,8 @@
 """Searching for the words: one beam search for any decoder. One beam is greedy search.
 
 Everything is batched: B studies x K beams, the rows of one study consecutive. The score of a hypothesis is
-the model's own log-probability of its tokens, the end mark included; forbidden or blocked tokens are left
-out of the choice, and what remains is not renormalised.
+the model's own log-probability of its tokens, the end mark included; forbidden, blocked or (study by study)
+banned tokens are left out of the choice, and what remains is not renormalised.
 """
 
 from __future__ import annotations
@@ -48,8 +48,13 @@ class Hypothesis:
 
 
 @torch.no_grad()
-def beam_search(decoder: Decoder, memory: Memory, config: SearchConfig) -> list[list[Hypothesis]]:
-    """The up to K best hypotheses of each study, best first (ranking: arXiv 1609.08144, 7)."""
+def beam_search(
+    decoder: Decoder, memory: Memory, config: SearchConfig, banned_BV: Tensor | None = None
+) -> list[list[Hypothesis]]:
+    """The up to K best hypotheses of each study, best first (ranking: arXiv 1609.08144, 7).
+
+    ``banned_BV``, bool, are words that a study's draft may not hold.
+    """
     beams, device = config.beams, memory.features_BND.device
     found: list[list[Hypothesis]] = [[] for _ in range(memory.features_BND.shape[0])]
     active = torch.arange(len(found), device=device)
@@ -59,7 +64,9 @@ def beam_search(decoder: Decoder, memory: Memory, config: SearchConfig) -> list[
     score_BK[:, 0] = 0.0  # the beams start equal: only one of them may branch
     for length in range(1, config.max_tokens + 1):
         logits_RV, _, state = decoder.step(tokens_BKT[:, :, -1].flatten(), state, memory)
-        log_probs_RV = _allowed(torch.log_softmax(logits_RV.float(), -1), tokens_BKT.flatten(0, 1), config)
+        log_probs_RV = _allowed(
+            torch.log_softmax(logits_RV.float(), -1), tokens_BKT.flatten(0, 1), config, banned_BV
+        )
         vocabulary = log_probs_RV.shape[-1]
         total_BKV = score_BK.unsqueeze(-1) + log_probs_RV.view(len(active), beams, vocabulary)
         # A hypothesis may end only where its end is among the K best continuations of its study; otherwise
@@ -83,6 +90,7 @@ def beam_search(decoder: Decoder, memory: Memory, config: SearchConfig) -> list[
             keep = torch.tensor(open_, device=device)
             active, score_BK, tokens_BKT = active[keep], score_BK[keep], tokens_BKT[keep]
             state, memory = state.keep_studies(keep, beams), memory.select(keep)
+            banned_BV = None if banned_BV is None else banned_BV[keep]
         if length == config.max_tokens:
             _collect(found, active, tokens_BKT, score_BK, False, config)
     return found
@@ -95,7 +103,9 @@ def greedy(decoder: Decoder, memory: Memory, config: SearchConfig) -> list[Hypot
 
 
 @torch.no_grad()
-def sample(decoder: Decoder, memory: Memory, config: SearchConfig, seed: int = 0) -> list[list[Hypothesis]]:
+def sample(
+    decoder: Decoder, memory: Memory, config: SearchConfig, banned_BV: Tensor | None = None, seed: int = 0
+) -> list[list[Hypothesis]]:
     """``config.samples`` drafts of each study, drawn token by token at ``config.temperature``, best first.
 
     Draw k of every study uses the same random numbers (Gumbel-max), so a study's drafts do not depend on what else
@@ -109,7 +119,7 @@ def sample(decoder: Decoder, memory: Memory, config: SearchConfig, seed: int = 0
     for _ in range(config.max_tokens):
         logits_RV, _, state = decoder.step(tokens_RT[:, -1], state, memory)
         own_RV = torch.log_softmax(logits_RV.float(), -1)
-        allowed_RV = _allowed(own_RV.clone(), tokens_RT, config)
+        allowed_RV = _allowed(own_RV.clone(), tokens_RT, config, banned_BV)
         uniform_kV = torch.rand(draws, own_RV.shape[-1], generator=generator)
         gumbel_RV = -torch.log(-torch.log(uniform_kV.clamp_min(1e-20))).repeat(studies, 1)
         drawn_R = (allowed_RV / config.temperature + gumbel_RV).argmax(-1).where(open_R, PAD)
@@ -172,8 +182,13 @@ def _can_improve(found: list[Hypothesis], score_K: Tensor, config: SearchConfig)
     return best / float((config.max_tokens + 1) ** config.length_power) > rank(found[-1], config)
 
 
-def _allowed(log_probs_RV: Tensor, tokens_RT: Tensor, config: SearchConfig) -> Tensor:
+def _allowed(
+    log_probs_RV: Tensor, tokens_RT: Tensor, config: SearchConfig, banned_BV: Tensor | None
+) -> Tensor:
     log_probs_RV[:, list(config.forbidden)] = -torch.inf
+    if banned_BV is not None:
+        rows = log_probs_RV.shape[0] // banned_BV.shape[0]
+        log_probs_RV.masked_fill_(banned_BV.repeat_interleave(rows, 0), -torch.inf)
     n = config.block_ngram
     if n and tokens_RT.shape[1] >= n:
         windows_RWn = tokens_RT.unfold(1, n, 1)

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from sklearn.metrics import average_precision_score, f1_score, roc_auc_score
 from torch import Tensor
 
-from hilum import atomic
+from hilum import atomic, consistency
 from hilum.data.batches import PROJECTION_INDEX, Batch, Example, Films, collate, in_chunks
 from hilum.decoding import SearchConfig, greedy
 from hilum.imaging.augment import augment
@@ -33,8 +33,10 @@ Reader = Callable[[Tensor, torch.Generator | None], Tensor]
 
 SCORED = tuple(name for name in (*OBSERVATIONS, *FURTHER) if name != "No Finding")
 MIN_POSITIVES = 3
-SIDED_STUDIES, SIDED_RIGHT = 1, 0.9
-"""The side of a finding is trusted as long as validation does not show it to be wrong more often than this."""
+SIDES = 0.25
+"""Weight of the sides' own loss beside that of the findings."""
+SIDES_RIGHT = 0.95
+"""Sides are told apart as far as validation shows them to be right so often."""
 ALONE = 0.15
 UNTOLD = 0.15
 """Shares of the studies that are shown with one view alone, and without their projections, while learning."""
@@ -134,14 +136,23 @@ def encoder_loss(model: ReportModel, batch: Batch, read: Reader, generator: torc
     features_BIGD = read(batch.rows_BI, generator)
     batch = vary(batch, generator)
     logits_BF, _, _ = model.read_findings(features_BIGD, batch.cells_BIG, batch.projection_BI)
-    return findings_loss(logits_BF, batch.findings_BF)
+    return findings_loss(logits_BF, batch.findings_BF, model.head.sided_F)
 
 
-def findings_loss(logits_BF: Tensor, findings_BF: Tensor) -> Tensor:
-    """Binary cross-entropy, mean over what is known (NaN is not)."""
+def findings_loss(logits_BF: Tensor, findings_BF: Tensor, sided_F: Tensor) -> Tensor:
+    """Binary cross-entropy, mean over what is known (NaN is not), plus ``SIDES`` times the same of the sides.
+
+    ``sided_F`` as in ``FindingsHead``. The sides have a mean of their own: few findings have a known side, and
+    among all the findings that are absent theirs would hardly be heard.
+    """
     known_BF = ~findings_BF.isnan()
     losses_BF = F.binary_cross_entropy_with_logits(logits_BF, findings_BF.nan_to_num(0.0), reduction="none")
-    return (losses_BF * known_BF).sum() / known_BF.sum().clamp_min(1)
+
+    def mean(of_F: Tensor) -> Tensor:
+        counted_BF = known_BF & of_F
+        return (losses_BF * counted_BF).sum() / counted_BF.sum().clamp_min(1)
+
+    return mean(~sided_F) + SIDES * mean(sided_F)
 
 
 def decoder_loss(
@@ -155,7 +166,9 @@ def decoder_loss(
     features_BIGD = read(batch.rows_BI, None)
     memory, logits_BF = model.remember(features_BIGD, batch.cells_BIG, batch.projection_BI, told_BF)
     loss = report_loss(model, memory, batch.tokens_BT, coverage)
-    return loss + findings * findings_loss(logits_BF, batch.findings_BF) if findings else loss
+    if not findings:
+        return loss
+    return loss + findings * findings_loss(logits_BF, batch.findings_BF, model.head.sided_F)
 
 
 def report_loss(model: ReportModel, memory: Memory, tokens_BT: Tensor, coverage: float) -> Tensor:
@@ -182,18 +195,31 @@ def head_outputs(
     return np.concatenate(probabilities), np.concatenate(wanted)
 
 
-def findings_score(probabilities_SF: NDArray[np.float32], wanted_SF: NDArray[np.float32]) -> dict[str, float]:
-    """``score``: AUROC, macro over findings with at least three known positives and negatives; ``ap`` likewise."""
-    areas, precisions = [], []
-    for probability, wanted in zip(probabilities_SF.T, wanted_SF.T, strict=True):
+def findings_score(
+    probabilities_SF: NDArray[np.float32], wanted_SF: NDArray[np.float32], names: Sequence[str]
+) -> dict[str, float]:
+    """``score``: AUROC, macro over findings with at least three known positives and negatives; ``ap`` likewise.
+
+    ``sides``: of all that lies on one side, the share whose likelier side is the right one (0 without any).
+    """
+    areas, precisions, sides = [], [], []
+    for name, probability, wanted in zip(names, probabilities_SF.T, wanted_SF.T, strict=True):
         known = ~np.isnan(wanted)
+        if name.endswith("/left"):
+            other = names.index(f"{name.removesuffix('/left')}/right")
+            one_sided = wanted + wanted_SF[:, other] == 1  # NaN, unknown, is not equal to 1
+            read_left = probability > probabilities_SF[:, other]
+            sides += (read_left == (wanted == 1))[one_sided].tolist()
         positives = int((wanted[known] == 1).sum())
-        if min(positives, int(known.sum()) - positives) >= MIN_POSITIVES:
+        if "/" not in name and min(positives, int(known.sum()) - positives) >= MIN_POSITIVES:
             areas.append(float(roc_auc_score(wanted[known], probability[known])))
             precisions.append(float(average_precision_score(wanted[known], probability[known])))
     if not areas:
-        return {"score": 0.0, "ap": 0.0, "findings": 0.0}
-    return {"score": float(np.mean(areas)), "ap": float(np.mean(precisions)), "findings": float(len(areas))}
+        return {"score": 0.0, "ap": 0.0, "sides": 0.0, "findings": 0.0}
+    return {
+        "score": float(np.mean(areas)), "ap": float(np.mean(precisions)),
+        "sides": float(np.mean(sides)) if sides else 0.0, "findings": float(len(areas)),
+    }  # fmt: skip
 
 
 def report_states(findings: str, impression: str) -> Mapping[str, State]:
@@ -235,24 +261,36 @@ def decisions(chosen: Mapping[str, tuple[float, float]], names: Sequence[str]) -
     return torch.logit(present_F, eps=1e-6).float()
 
 
-def sided(
+def side_margin(
     probabilities_SF: NDArray[np.float32], wanted_SF: NDArray[np.float32], names: Sequence[str],
     chosen: Mapping[str, tuple[float, float]],
-) -> tuple[str, ...]:  # fmt: skip
-    """The findings whose side the head reads: of the one-sided validation studies in which it calls the finding
-    (by ``chosen`` thresholds; at least one), the likelier side is the right one in nine of ten."""
-    found = []
-    for name in chosen:
+) -> float | None:  # fmt: skip
+    """How far the logits of left and right must lie apart for the head to tell the side; None: it never does.
+
+    From there on, of all validation findings that are there, are called (by ``chosen`` thresholds) and have a known
+    side, ``SIDES_RIGHT`` lie on the likelier one: a selective classifier (Geifman and El-Yaniv, NeurIPS 2017), one
+    for all findings, since most of them are too rare for their own. It lies half way between the last that keeps
+    this and the next; at 0 where none is left.
+    """
+    apart: list[tuple[float, bool]] = []
+    for name, (_, present) in chosen.items():
         if f"{name}/left" not in names or f"{name}/right" not in names:
             continue
         left, right = names.index(f"{name}/left"), names.index(f"{name}/right")
-        one_sided = wanted_SF[:, left] + wanted_SF[:, right] == 1  # NaN, unknown, is not equal to 1
-        one_sided &= probabilities_SF[:, names.index(name)] >= chosen[name][1]
-        truly_left = wanted_SF[one_sided, left] == 1
-        read_left = probabilities_SF[one_sided, left] > probabilities_SF[one_sided, right]
-        if one_sided.sum() >= SIDED_STUDIES and (truly_left == read_left).mean() >= SIDED_RIGHT:
-            found.append(name)
-    return tuple(found)
+        known_S = ~np.isnan(wanted_SF[:, left] + wanted_SF[:, right])
+        for row in np.flatnonzero(known_S & (probabilities_SF[:, names.index(name)] >= present)):
+            apart_by = consistency.apart(
+                float(probabilities_SF[row, left]), float(probabilities_SF[row, right])
+            )
+            likelier = left if apart_by > 0 else right
+            apart.append((abs(apart_by), bool(wanted_SF[row, likelier] == 1)))
+    apart.sort(reverse=True)
+    right_so_far = np.cumsum([right for _, right in apart])
+    enough = [count for count in range(1, len(apart) + 1) if right_so_far[count - 1] >= SIDES_RIGHT * count]
+    if not enough:
+        return None
+    kept = enough[-1]
+    return (apart[kept - 1][0] + apart[kept][0]) / 2 if kept < len(apart) else 0.0
 
 
 def thresholds(
@@ -262,10 +300,12 @@ def thresholds(
 
     *Present from* gives the best F1, half way down to the next lower probability; *absent below* is the highest
     threshold (not above it) that still finds nine of ten positives. A finding with fewer than three known
-    positives or negatives gets none: it is never called.
+    positives or negatives gets none: it is never called. Sides have none: see ``side_margin``.
     """
     chosen: dict[str, tuple[float, float]] = {}
     for name, given, wanted in zip(names, probabilities_SF.T, wanted_SF.T, strict=True):
+        if "/" in name:
+            continue
         known = ~np.isnan(wanted)
         truth, probability = wanted[known] == 1, given[known].astype(np.float64)
         if min(truth.sum(), (~truth).sum()) < MIN_POSITIVES:

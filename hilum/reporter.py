@@ -33,8 +33,9 @@ from hilum.models.memory import Memory
 from hilum.models.retrieval import generic_features, unit
 from hilum.objectives import cached_features
 from hilum.progress import track
-from hilum.study import Draft, FindingEstimate, ModelCard, Projection, Sentence, State, Study, View
+from hilum.study import Draft, FindingEstimate, ModelCard, Projection, Sentence, Side, State, Study, View
 from hilum.text.findings import NO_FINDING
+from hilum.text.labeller.attributes import side_of
 from hilum.text.normal import readable
 from hilum.text.tokenizer import END, START
 
@@ -53,6 +54,10 @@ class Reporter:
         self.run = run
         self.card = ModelCard(run.info.name, run.info.weights_sha256, run.info.trained_on, run.info.simulated)
         self._full_stop = run.tokenizer.encode_report(explain.FULL_STOP, "")[1]
+        self._side_tokens = {
+            side: [index for index, word in enumerate(run.tokenizer.words) if side_of(word) is side]
+            for side in (Side.LEFT, Side.RIGHT)
+        }
 
     @classmethod
     def load(cls, folder: Path) -> Reporter:
@@ -162,13 +167,14 @@ class Reporter:
     def _chosen(self, memory: Memory, decided: Sequence[frozenset[str]]) -> list[Hypothesis]:
         """The best draft of each study: of the beams, or, with samples, the one that says what the head decides."""
         info, search = self.run.info, self.run.info.search
-        beams = beam_search(self.run.model.decoder, memory, search)
+        banned_BV = torch.stack([self._banned(called) for called in decided])
+        beams = beam_search(self.run.model.decoder, memory, search, banned_BV)
         if not search.samples:
             return [best[0] for best in beams]
-        drawn = sample(self.run.model.decoder, memory, search)
+        drawn = sample(self.run.model.decoder, memory, search, banned_BV)
         known = {*info.thresholds, *(name for name in info.model.findings if "/" in name)}
 
-        def preference(one: Hypothesis, called: frozenset[str]) -> tuple[bool, int, float]:
+        def preference(one: Hypothesis, called: frozenset[str]) -> tuple[bool, consistency.Agreement, float]:
             text = " ".join(self.run.tokenizer.decode_report([START, *one.tokens]))
             return one.finished, consistency.agreement(text, called, known), rank(one, search)
 
@@ -203,7 +209,15 @@ class Reporter:
     def _decided(self, probabilities_F: Tensor) -> frozenset[str]:
         info = self.run.info
         probabilities = dict(zip(info.model.findings, probabilities_F.tolist(), strict=True))
-        return consistency.called(probabilities, info.thresholds, info.sided)
+        return consistency.called(probabilities, info.thresholds, info.side_margin)
+
+    def _banned(self, decided: frozenset[str]) -> Tensor:
+        """The words (V) of a side on which the head has decided nothing."""
+        banned_V = torch.zeros(self.run.info.model.vocabulary, dtype=torch.bool)
+        for side, tokens in self._side_tokens.items():
+            if not any(name.endswith(f"/{side.value}") for name in decided):
+                banned_V[tokens] = True
+        return banned_V
 
     def _told(self, decided: frozenset[str]) -> Tensor:
         """What the decoder is told (F), as it was told the truth while it learnt: 1, 0, or NaN where the head
@@ -212,7 +226,8 @@ class Reporter:
         told_F = torch.full((len(info.model.findings),), torch.nan)
         for index, name in enumerate(info.model.findings):
             base = name.partition("/")[0]
-            settled = base in info.thresholds and (name == base or base not in decided or base in info.sided)
+            sided = f"{base}/left" in decided or f"{base}/right" in decided
+            settled = base in info.thresholds and (name == base or base not in decided or sided)
             if settled and name != NO_FINDING:
                 told_F[index] = float(name in decided)
         return told_F

@@ -163,7 +163,8 @@ def train(config: TrainConfig, data: Path, out: Path, *, resume: bool = False) -
                 return objectives.encoder_loss(model, batch, see, _generator(config, "encoder", step))
 
             def encoder_score() -> dict[str, float]:
-                return objectives.findings_score(*objectives.head_outputs(model, held_out, cells, see))
+                outputs = objectives.head_outputs(model, held_out, cells, see)
+                return objectives.findings_score(*outputs, shape.findings)
 
             _run_stage(
                 config, config.encoder, model, list(model.parameters()), progress, seen, cells,
@@ -200,7 +201,7 @@ def train(config: TrainConfig, data: Path, out: Path, *, resume: bool = False) -
     thresholds = objectives.thresholds(*outputs, shape.findings)
     info = checkpoints.RunInfo(
         name=config.name, model=shape, search=config.search, split=config.split, thresholds=thresholds,
-        sided=objectives.sided(*outputs, shape.findings, thresholds),
+        side_margin=objectives.side_margin(*outputs, shape.findings, thresholds),
         trained_on=_described(dataset.info.name, len(learning), len(seeing)), simulated=dataset.info.simulated,
         data_sha256=_sha256(data / "studies.jsonl"), training=msgspec.to_builtins(config),
     )  # fmt: skip

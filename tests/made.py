@@ -79,7 +79,8 @@ def untrained_run() -> checkpoints.Run:
     )
     torch.manual_seed(0)
     config = ModelConfig(
-        vocabulary=len(tokenizer), findings=("Cardiomegaly", "Pleural Effusion", "Pleural Effusion/left"),
+        vocabulary=len(tokenizer),
+        findings=("Cardiomegaly", "Pleural Effusion", "Pleural Effusion/left", "Pleural Effusion/right"),
         encoder="small-cnn", image_size=SIDE, width=32, embedding=16, hidden=24, attention=16, dropout=0.0,
     )  # fmt: skip
     model = ReportModel(config).eval()

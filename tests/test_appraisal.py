@@ -28,7 +28,7 @@ def run(data: Dataset, tmp_path_factory: pytest.TempPathFactory) -> Path:
     config = replace(
         tiny(),
         encoder=StageConfig(epochs=40, batch_size=8, rate=5e-3, patience=40),
-        decoder=StageConfig(epochs=20, batch_size=8, rate=5e-3, patience=20),
+        decoder=StageConfig(epochs=32, batch_size=8, rate=5e-3, patience=32),
         told=0.0, save_seconds=60.0,
     )  # fmt: skip
     training.train(config, data.root, folder)

@@ -25,7 +25,10 @@ def one(name: str, mesh: tuple[str, ...], findings: str = "") -> float:
         ("Pleural Effusion/right", ("Pleural Effusion/left/small",), "", 0.0),
         ("Pleural Effusion/right", ("Pleural Effusion/bilateral/small",), "", 1.0),
         ("Pleural Effusion/right", ("Pleural Effusion",), "", np.nan),  # present, on a side that nobody named
-        ("Pleural Effusion/right", ("normal",), "", 0.0),
+        ("Pleural Effusion/right", ("normal",), "", np.nan),  # what is not there is on no side
+        ("Pleural Effusion/left", ("normal",), "Small left effusion.", 1.0),
+        ("Pleural Effusion/right", ("normal",), "Small left effusion.", 0.0),
+        ("Pleural Effusion/left", ("normal",), "Possible left effusion.", np.nan),
         ("No Finding", ("normal",), "", 1.0),
         ("No Finding", ("Cardiomegaly",), "", 0.0),
     ],
@@ -44,6 +47,7 @@ def test_of_a_simulated_study_what_was_drawn_counts() -> None:
     found = dict(zip(HEAD_FINDINGS, targets(study), strict=True))
     assert found["Granuloma"] == found["Granuloma/left"] == found["Cardiomegaly"] == 1.0
     assert found["Granuloma/right"] == found["Pleural Effusion"] == found["No Finding"] == 0.0
+    assert np.isnan(found["Pleural Effusion/right"])  # the text alone says so, and it was not drawn
     assert np.isnan(found["Atelectasis"]) and np.isnan(found["Atelectasis/left"])  # coded, and not drawn
     clear = Study("s", (View("v", simulated=True),), mesh=("normal",))
     assert dict(zip(HEAD_FINDINGS, targets(clear), strict=True))["No Finding"] == 1.0

@@ -113,7 +113,7 @@ def test_samples_follow_the_models_distribution() -> None:
     """First words of many draws against the softmax, by chi-squared."""
     decoder, memory = make(scale=1.0), make_memory(studies=1)
     config = SearchConfig(1, 1, 0.0, 0, FORBIDDEN, samples=1, temperature=1.0)
-    counts = Counter(sample(decoder, memory, config, seed)[0][0].tokens for seed in range(2000))
+    counts = Counter(sample(decoder, memory, config, seed=seed)[0][0].tokens for seed in range(2000))
     with torch.no_grad():
         logits, _, _ = decoder.step(torch.tensor([START]), decoder.start(memory), memory)
     logits[0, list(FORBIDDEN)] = -torch.inf
@@ -147,3 +147,19 @@ def test_what_is_not_finished_says_so_and_never_outranks_what_is() -> None:
         order = [h.finished for h in best]
         assert order == sorted(order, reverse=True)
         assert all(len(h.tokens) == 3 for h in best if not h.finished)
+
+
+def test_banned_words_are_a_studys_own() -> None:
+    decoder, memory = make(30), make_memory()
+    config = SearchConfig(3, 8, 0.0, 0, FORBIDDEN, samples=12, temperature=1.5)
+    banned = torch.zeros(3, 30, dtype=torch.bool)
+    free = beam_search(decoder, memory, config)
+    banned[1, list({token for one in free[1] for token in one.tokens})] = True
+    held, drawn = beam_search(decoder, memory, config, banned), sample(decoder, memory, config, banned)
+    assert [held[0], held[2]] == [free[0], free[2]]
+    assert [drawn[0], drawn[2]] == [sample(decoder, memory, config)[study] for study in (0, 2)]
+    for one in (*held[1], *drawn[1]):
+        assert not banned[1, list(one.tokens)].any()
+        assert one.log_prob == pytest.approx(own_score(decoder, 1, one.tokens, one.finished), abs=1e-4)
+    alone = beam_search(decoder, memory.select(torch.tensor([1])), config, banned[1:2])[0]
+    assert [one.tokens for one in alone] == [one.tokens for one in held[1]]

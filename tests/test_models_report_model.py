@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
+import pytest
 import torch
 
 from hilum.models.report_model import ModelConfig, Neck, ReportModel
@@ -86,3 +89,22 @@ def test_the_neck_adds_the_scales_at_the_finest() -> None:
     wanted = torch.relu(neck.norm(total))
     torch.testing.assert_close(neck([fine, coarse]), wanted)
     check_gradients(neck, neck([fine, coarse]).square().sum())
+
+
+def test_a_side_is_told_as_far_as_its_finding_is_there() -> None:
+    torch.manual_seed(0)
+    model = ReportModel(
+        replace(CONFIG, findings=("Cardiomegaly", "Pleural Effusion", "Pleural Effusion/left"))
+    ).eval()
+    features, cells, nan = torch.randn(1, 1, 16, 32), torch.ones(1, 1, 16, dtype=torch.bool), torch.nan
+
+    def told(*truth: float) -> torch.Tensor:
+        memory, _ = model.remember(features, cells, torch.tensor([[0]]), torch.tensor([truth]))
+        return memory.condition_BC[0]
+
+    _, logits = model.remember(features, cells, torch.tensor([[0]]))
+    _, there, left = torch.sigmoid(logits[0]).tolist()
+    assert told(nan, nan, nan)[2].item() == pytest.approx(2 * there * left - 1, abs=1e-5)
+    assert told(nan, 1.0, nan)[2].item() == pytest.approx(2 * left - 1, abs=1e-5)
+    assert told(nan, 0.0, nan).tolist()[1:] == [-1.0, -1.0]  # what is not there is on no side
+    assert told(nan, 1.0, 1.0).tolist()[1:] == [1.0, 1.0]

@@ -75,17 +75,30 @@ def test_the_cache_of_features_knows_the_weights_that_made_it(
     assert len(set((tmp_path / "cache").glob("features-*"))) == 2
 
 
+NO_SIDES = torch.zeros(3, dtype=torch.bool)
+
+
 def test_unknown_findings_never_count() -> None:
     logits = torch.tensor([[2.0, -1.0, 3.0], [0.5, 0.0, -2.0]], requires_grad=True)
     wanted = torch.tensor([[1.0, torch.nan, 0.0], [torch.nan, torch.nan, 1.0]])
-    loss = objectives.findings_loss(logits, wanted)
+    loss = objectives.findings_loss(logits, wanted, NO_SIDES)
     known = [(2.0, 1.0), (3.0, 0.0), (-2.0, 1.0)]
     by_hand = np.mean([np.log1p(np.exp(-z)) if y else np.log1p(np.exp(z)) for z, y in known])
     assert loss.item() == pytest.approx(by_hand, rel=1e-5)
     loss.backward()
     assert (logits.grad[wanted.isnan()] == 0).all()  # type: ignore[index]
-    nothing = objectives.findings_loss(logits, torch.full_like(wanted, torch.nan))
+    nothing = objectives.findings_loss(logits, torch.full_like(wanted, torch.nan), NO_SIDES)
     assert nothing.item() == 0.0
+
+
+def test_sides_have_a_mean_of_their_own() -> None:
+    sided_F = torch.tensor([False, False, False, True, True])
+    logits = torch.tensor([[2.0, -1.0, 3.0, 0.7, -0.2], [0.5, 0.0, -2.0, 0.0, 0.0]])
+    wanted = torch.tensor([[1.0, 0.0, 0.0, 1.0, 0.0], [0.0, 0.0, 1.0, torch.nan, torch.nan]])
+    loss = objectives.findings_loss(logits, wanted, sided_F)
+    findings = objectives.findings_loss(logits[:, :3], wanted[:, :3], NO_SIDES)
+    sides = objectives.findings_loss(logits[:1, 3:], wanted[:1, 3:], NO_SIDES[:2])
+    assert loss.item() == pytest.approx(findings.item() + objectives.SIDES * sides.item(), rel=1e-5)
 
 
 def test_padding_does_not_count_as_words(
@@ -108,11 +121,26 @@ def test_findings_score_is_scikit_learns_over_what_is_known() -> None:
     wanted[rng.random((40, 3)) < 0.2] = np.nan
     wanted[:, 2] = 0.0  # no positive: cannot be scored
     given = rng.random((40, 3)).astype(np.float32)
-    scores = objectives.findings_score(given, wanted)
+    scores = objectives.findings_score(given, wanted, ["a", "b", "c"])
     known = [~np.isnan(wanted[:, i]) for i in range(2)]
     areas = [roc_auc_score(wanted[k, i], given[k, i]) for i, k in enumerate(known)]
     assert scores["score"] == pytest.approx(np.mean(areas)) and scores["findings"] == 2.0
-    assert objectives.findings_score(given, np.zeros_like(wanted))["score"] == 0.0
+    assert objectives.findings_score(given, np.zeros_like(wanted), ["a", "b", "c"])["score"] == 0.0
+
+
+def test_the_score_of_sides_is_the_share_of_one_sided_ones_whose_likelier_side_is_right() -> None:
+    names = ["a", "b", "a/left", "a/right", "b/left", "b/right"]
+    wanted = np.array(
+        [[1, 1, 1, 0, 0, 1], [1, 1, 1, 1, 0, 1], [0, 1, np.nan, np.nan, 1, 0], [1, 0, 0, 1, np.nan, np.nan]],
+        np.float32,
+    )
+    given = np.array(
+        [[0.5, 0.5, 0.6, 0.3, 0.6, 0.7], [0.5, 0.5, 0.0, 0.9, 0.9, 0.1], [0.5, 0.5, 0.9, 0.1, 0.2, 0.1],
+         [0.5, 0.5, 0.6, 0.5, 0.9, 0.1]], np.float32,
+    )  # fmt: skip
+    scores = objectives.findings_score(np.tile(given, (3, 1)), np.tile(wanted, (3, 1)), names)
+    assert scores["sides"] == pytest.approx(3 / 5)  # two-sided and unknown ones do not count
+    assert scores["findings"] == 2.0
 
 
 def test_thresholds_separate_what_can_be_separated() -> None:
@@ -125,27 +153,29 @@ def test_thresholds_separate_what_can_be_separated() -> None:
     assert "b" not in chosen  # one known positive: never called
 
 
-def test_sides_count_as_read_where_nine_of_ten_are_right() -> None:
-    names = ["a", "a/left", "a/right", "b", "b/left", "b/right", "c"]
-    wanted = np.full((6, 7), np.nan, np.float32)
-    wanted[:, 1:3] = [
-        [1, 0],
-        [0, 1],
-        [1, 0],
-        [0, 1],
-        [1, 1],
-        [np.nan, 1],
-    ]  # two-sided and unknown do not count
-    wanted[:, 4:6] = wanted[:, 1:3]
-    given = np.full((6, 7), 0.5, np.float32)
-    given[:4, 1:3] = [[0.9, 0.1], [0.2, 0.3], [0.5, 0.4], [0.0, 1.0]]
-    given[:4, 4:6] = [[0.9, 0.1], [0.2, 0.3], [0.3, 0.4], [0.0, 1.0]]  # one of four wrong
-    chosen = {name: (0.1, 0.4) for name in names}
-    assert objectives.sided(given, wanted, names, chosen) == ("a",)
-    given[2, names.index("b")] = 0.3  # the wrong one is not called: it does not count
-    assert objectives.sided(given, wanted, names, chosen) == ("a", "b")
-    given[:, names.index("a")] = 0.3  # none is left to judge by
-    assert objectives.sided(given, wanted, names, chosen) == ("b",)
+def test_the_margin_is_where_the_sides_can_be_told_apart() -> None:
+    names = ["a", "b", "a/left", "a/right"]
+    chosen = {"a": (0.1, 0.4), "b": (0.1, 0.4)}
+
+    def margin(*rows: tuple[float, float, float, float, float]) -> float | None:
+        """Rows of: probability of a, of its left, of its right; truly left, truly right."""
+        given = np.array([[a, 0.5, left, right] for a, left, right, _, _ in rows], np.float32)
+        wanted = np.array([[1, np.nan, left, right] for *_, left, right in rows], np.float32)
+        return objectives.side_margin(given, wanted, names, chosen)
+
+    far, near = (0.9, 0.9, 0.1, 1, 0), (0.9, 0.5, 0.4, 1, 0)
+    wrong, both = (0.9, 0.6, 0.2, 0, 1), (0.9, 0.6, 0.2, 1, 1)
+    near_by, far_by = np.log(1.5), 2 * np.log(9)
+    between = (far_by + np.log(1.5 * 4)) / 2
+    assert margin(far, far) == margin(far, near) == 0.0
+    assert margin(far, near, wrong) == pytest.approx(between, rel=1e-4)  # none beyond the wrong one
+    assert margin(far, near, both) == 0.0  # it lies on that side, too
+    assert margin(*[far] * 18, near, wrong) == 0.0  # one of twenty may be
+    beyond = (0.9, 0.45, 0.4, 0, 1)
+    assert margin(far, near, beyond) == pytest.approx((near_by + np.log(0.45 / 0.55 * 1.5)) / 2, rel=1e-3)
+    assert margin(wrong) is None
+    assert margin((0.3, *wrong[1:]), near) == 0.0  # not called: not counted
+    assert margin((0.9, 0.6, 0.2, np.nan, np.nan)) is None
 
 
 def test_decisions_are_the_logits_of_the_thresholds() -> None:

@@ -140,3 +140,24 @@ def test_samples_are_chosen_by_what_the_head_decides(data: Dataset, reporter: Re
         states = [objectives.report_states(text, "").get("Pleural Effusion") for text in texts]
         said[thresholds["Pleural Effusion"]] = states.count(State.PRESENT)
     assert said[0.0, 0.0] > said[2.0, 2.0]
+
+
+def test_no_word_speaks_of_a_side_that_the_head_has_not_decided(data: Dataset) -> None:
+    run = made.untrained_run()
+    assert run.model.head.side is not None
+    with torch.no_grad():
+        run.model.head.side.bias.copy_(torch.tensor([9.0, -9.0]))  # sure of the left, wherever it looks
+    search = SearchConfig(beams=2, max_tokens=12, length_power=1.0, samples=24, temperature=1.5)
+    said = {}
+    for margin in (None, 0.0):
+        for samples in (0, 24):
+            info = replace(
+                run.info, search=replace(search, samples=samples), side_margin=margin,
+                thresholds={"Pleural Effusion": (0.0, 0.0), "Cardiomegaly": (2.0, 2.0)},
+            )  # fmt: skip
+            chosen = Reporter(checkpoints.Run(info, run.model, run.tokenizer))
+            drafts = chosen.report_all(data, data.studies)
+            said[margin, samples] = [f"{draft.findings_text} {draft.impression}".lower() for draft in drafts]
+    # Of this model the words are "left" alone; where nothing was decided, no draft holds it.
+    assert not any("left" in text for samples in (0, 24) for text in said[None, samples])
+    assert any("left" in text for text in said[0.0, 24])

@@ -26,6 +26,7 @@ from hilum.text.findings import (
     states,
     to_json,
 )
+from hilum.text.labeller.attributes import side_of
 from hilum.text.labeller.phrases import PhraseBook, expand
 from hilum.text.labeller.tables import Role, book
 from hilum.text.labeller.tokens import MAX_SENTENCE_TOKENS, sentences
@@ -147,6 +148,17 @@ def test_no_finding(text: str, clean: bool) -> None:
     assert (NO_FINDING in found) is clean
     if clean:
         assert found[NO_FINDING] == Finding(NO_FINDING, State.PRESENT)
+
+
+@pytest.mark.parametrize(
+    ("word", "side"),
+    [
+        ("left", Side.LEFT), ("left-sided", Side.LEFT), ("lingula", Side.LEFT), ("rll", Side.RIGHT),
+        ("right-to-left", None), ("bilateral", None), ("lung", None), ("aright", None), ("", None),
+    ],
+)  # fmt: skip
+def test_words_that_speak_of_one_side(word: str, side: Side | None) -> None:
+    assert side_of(word) is side
 
 
 # --- outside data

@@ -12,10 +12,11 @@ from hilum.text import mesh
 from hilum.text.findings import FURTHER, NO_FINDING, OBSERVATIONS, Reading, label
 
 SIDED = (
-    "Lung Opacity", "Lung Lesion", "Consolidation", "Atelectasis", "Pneumothorax", "Pleural Effusion",
-    "Granuloma", "Elevated Diaphragm", "Scarring",
+    "Lung Opacity", "Lung Lesion", "Consolidation", "Pneumonia", "Atelectasis", "Pneumothorax",
+    "Pleural Effusion", "Pleural Other", "Fracture", "Support Devices", "Granuloma", "Elevated Diaphragm",
+    "Scarring", "Scoliosis",
 )  # fmt: skip
-"""Findings that the head also reads by side, as ``Pleural Effusion/left``."""
+"""Findings that the head also reads by side, as ``Pleural Effusion/left``: given that the finding is there."""
 
 HEAD_FINDINGS: tuple[str, ...] = (
     *OBSERVATIONS, *FURTHER, *(f"{name}/{side}" for name in SIDED for side in ("left", "right"))
@@ -23,7 +24,7 @@ HEAD_FINDINGS: tuple[str, ...] = (
 
 
 def targets(study: Study, names: Sequence[str] = HEAD_FINDINGS) -> NDArray[np.float32]:
-    """The targets (F,) of ``study``, in the order of ``names``.
+    """The targets (F,) of ``study``, in the order of ``names``; a side is known only of a finding that is present.
 
     The annotators' MeSH codes list all that they found, so a finding that an indexed study is not coded with is
     absent, whether its text mentions it or not. Where text and codes disagree the text may add a finding; what
@@ -58,7 +59,9 @@ def targets(study: Study, names: Sequence[str] = HEAD_FINDINGS) -> NDArray[np.fl
         base, _, side = name.partition("/")
         if name in present:
             values[index] = 1.0
-        elif base in uncertain or not indexed or (side and base in present and base not in sided_known):
+        elif side:
+            values[index] = 0.0 if base in sided_known else np.nan
+        elif base in uncertain or not indexed:
             values[index] = np.nan
     return values
 
@@ -80,6 +83,8 @@ def _drawn_targets(study: Study, names: Sequence[str]) -> NDArray[np.float32]:
             values[index] = float(not study.truth)
         elif name in present:
             values[index] = 1.0
-        elif (base in coded and base not in present) or (side and base in present and base not in sided):
+        elif side:
+            values[index] = 0.0 if base in sided else np.nan
+        elif base in coded:
             values[index] = np.nan
     return values

@@ -16,6 +16,7 @@ from hilum.models.memory import Memory
 
 PROJECTIONS = 3
 """Frontal, lateral, unknown: the indexes of the view embedding."""
+LATERAL = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +70,7 @@ class ReportModel(nn.Module):
         self.position_GD = nn.Parameter(0.02 * torch.randn(self.grid**2, config.width))
         self.projection = nn.Embedding(PROJECTIONS, config.width)
         self.norm = nn.LayerNorm(config.width)
-        self.head = FindingsHead(config.width, len(config.findings), config.dropout)
+        self.head = FindingsHead(config.width, config.findings, config.dropout)
         self.decision_F: Tensor
         self.register_buffer("decision_F", torch.zeros(len(config.findings)))
         condition = len(config.findings) if config.conditioned else 0
@@ -100,7 +101,10 @@ class ReportModel(nn.Module):
     ) -> tuple[Tensor, Tensor, Tensor]:
         """The findings' logits (B, F), the head's attention (B, F, N) and the placed features (B, N, D)."""
         placed_BND = self.place(features_BIGD, projection_BI)
-        logits_BF, attention_BFN = self.head(placed_BND, cells_BIG.flatten(1))
+        lateral_BI1 = (projection_BI == LATERAL).unsqueeze(-1)
+        logits_BF, attention_BFN = self.head(
+            placed_BND, cells_BIG.flatten(1), lateral_BI1.expand_as(cells_BIG).flatten(1)
+        )
         return logits_BF, attention_BFN, placed_BND
 
     def remember(
@@ -110,8 +114,8 @@ class ReportModel(nn.Module):
 
         ``cells_BIG`` is False where a view is absent or a cell shows no film. The decoder is told a number from
         -1 to 1 a finding: how far the head's logit lies above ``decision_F``, the logit from which it is called
-        present (a rare finding is called long before it is likely). ``told_BF``, the true labels in training,
-        replaces it; NaN leaves the head's own.
+        present (a rare finding is called long before it is likely), and for a side that times how likely it is.
+        ``told_BF``, the true labels in training, replaces it; NaN leaves the head's own.
         """
         logits_BF, _, placed_BND = self.read_findings(features_BIGD, cells_BIG, projection_BI)
         return self.tell(placed_BND, cells_BIG, logits_BF, told_BF), logits_BF
@@ -121,10 +125,12 @@ class ReportModel(nn.Module):
     ) -> Memory:
         """The memory of what ``read_findings`` returned; ``told_BF`` as in ``remember``."""
         if self.config.conditioned:
-            condition_BC = torch.sigmoid(logits_BF - self.decision_F).detach()
+            said_BF = torch.sigmoid(logits_BF - self.decision_F).detach()
             if told_BF is not None:
-                condition_BC = torch.where(told_BF.isnan(), condition_BC, told_BF)
-            condition_BC = 2.0 * condition_BC - 1.0
+                said_BF = torch.where(told_BF.isnan(), said_BF, told_BF)
+            # The logit of a side is that of a finding that is there: it has a side as far as it is there.
+            there_BF = said_BF[:, self.head.base_F].masked_fill(~self.head.sided_F, 1.0)
+            condition_BC = 2.0 * said_BF * there_BF - 1.0
         else:
             condition_BC = logits_BF.new_zeros(logits_BF.shape[0], 0)
         return Memory(placed_BND, cells_BIG.flatten(1), condition_BC)

@@ -44,6 +44,13 @@ def _book() -> PhraseBook[tuple[str, str]]:
     )
 
 
+def side_of(word: str) -> Side | None:
+    """The one side that ``word`` by itself speaks of ("left", "right-sided", "lingula"); None for no or both."""
+    parts = set(word.split("-"))
+    said = [side for side in (Side.LEFT, Side.RIGHT) if parts & set(_table()["side"][side.value])]
+    return said[0] if len(said) == 1 else None
+
+
 def attributes(words: Sequence[str], mentions: Sequence[Mention]) -> list[Attributes]:
     """The attributes of each of ``mentions`` (one sentence's, in order of their places)."""
     found = _book().find(words)
