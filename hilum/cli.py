@@ -225,7 +225,7 @@ def data_describe(
 def train(
     data: DataFolder,
     recipe: Annotated[
-        str, typer.Option("--recipe", help="openi, openi-vectors, phantom, demo or tiny.", show_default=False)
+        str, typer.Option("--recipe", help="openi, openi-vectors, phantom, demo, tiny or impression.", show_default=False)
     ],
     out: Annotated[Path, typer.Option("--out", help="The new run folder.", show_default=False)],
     resume: Annotated[bool, typer.Option("--resume", help="Go on with an interrupted run, exactly.")] = False,
@@ -237,10 +237,18 @@ def train(
 
     from hilum import allocator, training
     from hilum.recipes import RECIPES
+    from hilum.summary import training as summary_training
 
-    if recipe not in RECIPES:
-        raise InputError(f"no recipe {recipe!r}", fix=f"there is: {', '.join(sorted(RECIPES))}")
+    if recipe not in RECIPES and recipe not in summary_training.RECIPES:
+        there = ", ".join(sorted({*RECIPES, *summary_training.RECIPES}))
+        raise InputError(f"no recipe {recipe!r}", fix=f"there is: {there}")
     allocator.keep_freed_memory()
+    if recipe in summary_training.RECIPES:
+        wanted = summary_training.RECIPES[recipe]()
+        wanted = replace(wanted, seed=wanted.seed if seed is None else seed, split=split or wanted.split)
+        made = summary_training.train(wanted, data, out, resume=resume)
+        typer.echo(f"{out}: {made.name}, trained on {made.trained_on}")
+        return
     config = RECIPES[recipe]()
     config = replace(config, seed=config.seed if seed is None else seed, split=split or config.split)
     info = training.train(config, data, out, resume=resume)
@@ -475,6 +483,37 @@ def vectors(
         typer.echo(f"{word}: {', '.join(f'{other} {cosine:.2f}' for other, cosine in others)}")
     if out is not None:
         typer.echo(f"{out}: {found.method}, {len(found.words):,} words, {found.width} numbers each")
+
+
+@app.command()
+def summarise(
+    run: RunFolder,
+    file: Annotated[
+        Path | None,
+        typer.Argument(metavar="FILE", help="A report a line, or JSON lines {id, findings, indication}."),
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="A JSON object a line instead of a text.")] = False,
+    whole: Annotated[bool, typer.Option("--whole", help="FILE is one report, over several lines.")] = False,
+) -> None:
+    """Findings and indication to a draft of the impression: a report in, a line out. A physician decides."""
+    from hilum.progress import track
+    from hilum.summary.requests import of_lines, of_text
+    from hilum.summary.summariser import Summariser
+
+    where = "standard input" if file is None else str(file)
+    with sys.stdin.buffer if file is None else file.open("rb") as lines:
+        text = lines.read().decode(errors="replace") if whole else ""
+        requests = [of_text("1", text)] if text.strip() else of_lines(lines, where)
+    if not requests:
+        raise TextError("no report in it", where=where)
+    drafts = Summariser.load(run).summarise(requests, lambda batches: track(batches, "summarising"))
+    for draft in drafts:
+        if as_json:
+            typer.echo(json.dumps(asdict(draft), ensure_ascii=False))
+        else:
+            typer.echo(f"DRAFT: {draft.text}" if draft.text else f"DRAFT: ({draft.warnings[0]})")
+    if not as_json:
+        typer.echo(DISCLAIMER, err=True)
 
 
 @app.command()

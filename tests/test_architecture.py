@@ -27,6 +27,7 @@ ROOMS = [
     "objectives",
     "training",
     "recipes",
+    "summary",
     "reporter",
     "yardsticks",
     "evaluation",

@@ -1,0 +1,98 @@
+"""Text encoders: the findings and the indication of a report to a Memory that a decoder attends to.
+
+One bidirectional LSTM reads the findings, a second one the indication, as in *Learning to Summarize Radiology
+Findings* (Zhang et al., arXiv 1809.04698). There the background is one vector; here its words can be attended to
+(and copied) as well.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.nn.utils.rnn import pad_sequence
+
+from hilum.models.memory import Memory
+from hilum.text.tokenizer import PAD, UNKNOWN
+
+
+class Sources(NamedTuple):
+    """B reports to read: ids as ``copying.Vocabulary`` gives them, padded with PAD; every row has a word at least.
+
+    ``findings_BT`` and ``indication_BS``; a report without an indication has the one word UNKNOWN there.
+    """
+
+    findings_BT: Tensor
+    indication_BS: Tensor
+
+    def positions_BN(self) -> Tensor:
+        """The ids in the order of the memory's positions, N = T + S."""
+        return torch.cat([self.findings_BT, self.indication_BS], 1)
+
+
+def collate(findings: Sequence[Sequence[int]], indications: Sequence[Sequence[int]]) -> Sources:
+    """Ids of B reports as one padded batch; an empty text becomes the one word UNKNOWN."""
+    parts = (
+        pad_sequence([torch.tensor(list(ids) or [UNKNOWN]) for ids in texts], True, PAD)
+        for texts in (findings, indications)
+    )
+    return Sources(*parts)
+
+
+class BothWays(nn.Module):
+    """A bidirectional LSTM over padded rows, as two that each run forward: one of them over the reversed words.
+
+    Each row is reversed within its own length, so padding stands behind the words for both and changes nothing.
+    Three times as fast to train on a CPU as the packed sequences of ``nn.LSTM`` (24 against 80 ms, 32 x 70 words).
+    """
+
+    def __init__(self, size: int, width: int) -> None:
+        super().__init__()
+        self.onward = nn.LSTM(size, width // 2, batch_first=True)
+        self.backward_ = nn.LSTM(size, width // 2, batch_first=True)
+
+    def forward(self, words_BTE: Tensor, lengths_B: Tensor) -> tuple[Tensor, Tensor]:
+        """What is made of each word (B, T, D), and the last states of both directions (B, D)."""
+        places_T = torch.arange(words_BTE.shape[1], device=words_BTE.device)
+        turned_BT = (lengths_B.unsqueeze(1) - 1 - places_T).remainder(words_BTE.shape[1])
+        turned_BT = turned_BT.where(places_T < lengths_B.unsqueeze(1), places_T)
+        rows_B1 = torch.arange(len(words_BTE), device=words_BTE.device).unsqueeze(1)
+        onward_BTH, _ = self.onward(words_BTE)
+        turned_BTH, _ = self.backward_(words_BTE[rows_B1, turned_BT])
+        last = (rows_B1.squeeze(1), lengths_B - 1)
+        ends_BD = torch.cat([onward_BTH[last], turned_BTH[last]], -1)
+        return torch.cat([onward_BTH, turned_BTH[rows_B1, turned_BT]], -1), ends_BD
+
+
+class TextEncoder(nn.Module):
+    """Findings and indication to ``Memory``: a feature a word, and the indication's last states as the condition.
+
+    ``width`` D of a feature is that of both directions together and must be even; the condition has D too.
+    Ids outside the embedding (words only to be copied) are read as UNKNOWN.
+    """
+
+    def __init__(self, embed: nn.Embedding, width: int, dropout: float) -> None:
+        super().__init__()
+        if width % 2:
+            raise ValueError(f"width {width} cannot be halved between two directions")
+        self.embed = embed
+        self.findings = BothWays(embed.embedding_dim, width)
+        self.indication = BothWays(embed.embedding_dim, width)
+        self.dropout = nn.Dropout(dropout)
+
+    def forward(self, sources: Sources) -> Memory:
+        """The memory of B reports; padding changes nothing and is never present."""
+        findings_BTD, _ = self._read(self.findings, sources.findings_BT)
+        indication_BSD, ends_BD = self._read(self.indication, sources.indication_BS)
+        return Memory(
+            self.dropout(torch.cat([findings_BTD, indication_BSD], 1)),
+            sources.positions_BN() != PAD,
+            self.dropout(ends_BD),
+        )
+
+    def _read(self, reader: BothWays, ids_BT: Tensor) -> tuple[Tensor, Tensor]:
+        known_BT = ids_BT.where(ids_BT < self.embed.num_embeddings, UNKNOWN)
+        read: tuple[Tensor, Tensor] = reader(self.dropout(self.embed(known_BT)), (ids_BT != PAD).sum(1))
+        return read

@@ -1,0 +1,1 @@
+"""Summarising: findings and indication to a draft of the impression, as `hilum summarise` does it."""

@@ -1,0 +1,159 @@
+"""The run folder of a summariser: as every run folder (``hilum.checkpoints``), with a file of weights a member.
+
+weights-0.safetensors …   the parameters of each member
+tokenizer.json            the vocabulary
+config.json               shape, search, what it was trained on, checksums of the files above
+log.jsonl                 one object an epoch of a member
+README.md                 the model card
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import safetensors
+import safetensors.torch
+from torch import Tensor
+
+from hilum import atomic
+from hilum.decoding import SearchConfig
+from hilum.errors import RunError
+from hilum.models.summary_model import SummaryConfig, SummaryModel
+from hilum.study import DISCLAIMER
+from hilum.text.tokenizer import Tokenizer
+
+FORMAT = "hilum-impression-run-1"
+
+
+@dataclass(frozen=True, slots=True)
+class SummaryInfo:
+    """What ``config.json`` holds."""
+
+    name: str
+    model: SummaryConfig
+    search: SearchConfig
+    trained_on: str
+    data_sha256: str
+    split: str
+    training: dict[str, Any] = field(default_factory=dict)
+    weights_sha256: tuple[str, ...] = ()
+    tokenizer_sha256: str = ""
+    format: str = FORMAT
+
+
+@dataclass(frozen=True, slots=True)
+class SummaryRun:
+    """A run folder, loaded; the models are in evaluation mode."""
+
+    info: SummaryInfo
+    models: tuple[SummaryModel, ...]
+    tokenizer: Tokenizer
+
+
+def load(folder: Path) -> SummaryRun:
+    """Loads a run and checks every file against the checksums. Raises RunError naming what is wrong."""
+    info = read_info(folder)
+    tokenizer = Tokenizer.from_json(_checked(folder / "tokenizer.json", info.tokenizer_sha256).decode())
+    models = []
+    for number, sha256 in enumerate(info.weights_sha256):
+        data = _checked(folder / weights_name(number), sha256)
+        try:
+            model = SummaryModel(info.model)
+            model.take(safetensors.torch.load(data))
+        except (ValueError, RuntimeError, safetensors.SafetensorError) as error:
+            what = f"its weights and its configuration do not fit together ({error})"
+            raise RunError(what[:300], where=folder, fix="restore the folder or train anew") from None
+        models.append(model.eval())
+    if len(tokenizer) != info.model.vocabulary or not models:
+        what = f"{len(tokenizer)} words and {len(models)} models, but config.json says otherwise"
+        raise RunError(what, where=folder, fix="restore the folder or train anew")
+    return SummaryRun(info, tuple(models), tokenizer)
+
+
+def weights_name(member: int) -> str:
+    """The file of a member's weights."""
+    return f"weights-{member}.safetensors"
+
+
+def save(
+    folder: Path, info: SummaryInfo, members: Sequence[dict[str, Tensor]], tokenizer: Tokenizer
+) -> SummaryInfo:
+    """Writes a run; ``config.json`` comes last, so a folder that has it is whole. Returns the stamped info."""
+    data = [
+        safetensors.torch.save({name: part.contiguous() for name, part in one.items()}) for one in members
+    ]
+    words = tokenizer.to_json().encode()
+    info = replace(info, weights_sha256=tuple(map(_sha256, data)), tokenizer_sha256=_sha256(words))
+    for number, weights in enumerate(data):
+        atomic.write_bytes(folder / weights_name(number), weights)
+    atomic.write_bytes(folder / "tokenizer.json", words)
+    atomic.write_text(folder / "README.md", model_card(info))
+    atomic.write_bytes(
+        folder / "config.json", msgspec.json.format(msgspec.json.encode(info), indent=1) + b"\n"
+    )
+    return info
+
+
+def read_info(folder: Path) -> SummaryInfo:
+    """Reads ``config.json``. Raises RunError where it is missing, damaged or that of another kind of run."""
+    path = folder / "config.json"
+    fix = "train one: `hilum train --recipe impression`"
+    if not folder.is_dir():
+        raise RunError("no such run folder", where=folder, fix=fix)
+    if not path.is_file():
+        raise RunError(
+            "no config.json in it, so this is no finished run", where=folder, fix=f"{fix} --resume"
+        )
+    try:
+        kind = msgspec.json.decode(path.read_bytes(), type=_Kind).format
+        if kind != FORMAT:
+            raise RunError(f"it is no summariser (its format is {kind!r})", where=folder, fix=fix)
+        return msgspec.json.decode(path.read_bytes(), type=SummaryInfo)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise RunError(f"not a run's configuration ({error})", where=path, fix="restore the file") from None
+
+
+class _Kind(msgspec.Struct):
+    format: str = ""
+
+
+def _checked(path: Path, sha256: str) -> bytes:
+    if not path.is_file():
+        raise RunError("missing from the run", where=path, fix="restore the file or train anew")
+    data = path.read_bytes()
+    if _sha256(data) != sha256:
+        what = "damaged, or from another run (its checksum differs from config.json's)"
+        raise RunError(what, where=path, fix="restore the file or train anew")
+    return data
+
+
+def _sha256(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()
+
+
+def model_card(info: SummaryInfo) -> str:
+    """The model card as Markdown (after Mitchell et al., arXiv 1810.03993)."""
+    shape = info.model
+    return f"""# {info.name}
+
+{DISCLAIMER}
+
+It drafts the impression of a chest X-ray report from its findings and indication. It sees no film.
+
+| | |
+|---|---|
+| reads | findings and indication, two bidirectional LSTMs, {shape.width} wide |
+| writes | attention LSTM with copying (arXiv 1502.03044, 1704.04368), {shape.hidden} wide, {shape.vocabulary} words |
+| members | {len(info.weights_sha256)}, their word probabilities averaged |
+| search | {info.search.beams} beams, then the draft most like all of them (ROUGE-L) |
+| trained on | {info.trained_on}, split `{info.split}` |
+| data manifest SHA-256 | `{info.data_sha256}` |
+
+Not for: any decision about a patient; reports of other examinations; a report that no physician has checked. What the
+findings leave out, or say wrongly, the impression does too.
+"""

@@ -1,0 +1,65 @@
+"""The façade: ``Summariser.load(run).summarise(requests)``."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from hilum.models.summary_model import Source
+from hilum.study import DISCLAIMER
+from hilum.summary import runs
+from hilum.summary.requests import Request
+from hilum.summary.writing import choose, write
+from hilum.text.normal import readable
+
+BATCH = 32
+NOTHING = "nothing to summarise: no findings"
+CUT = "only the beginning was read: the text is longer than the model reads"
+
+Show = Callable[[Sequence[int]], Iterable[int]]
+
+
+@dataclass(frozen=True, slots=True)
+class Impression:
+    """A draft of an impression. ``probability`` is the model's share, in [0, 1], of what it would rather say than
+    anything else it searched through; not the chance of being right."""
+
+    id: str
+    text: str
+    probability: float
+    warnings: tuple[str, ...] = ()
+    disclaimer: str = DISCLAIMER
+
+
+@dataclass(frozen=True, slots=True)
+class Summariser:
+    """A trained summariser."""
+
+    run: runs.SummaryRun
+
+    @classmethod
+    def load(cls, folder: Path) -> Summariser:
+        """Of a run folder. Raises RunError naming what is wrong with it."""
+        return cls(runs.load(folder))
+
+    def summarise(self, requests: Sequence[Request], show: Show = iter) -> list[Impression]:
+        """The drafts, in the order of ``requests``. ``show`` may display progress over the batches.
+
+        A text without a word to read gets an empty draft and a warning.
+        """
+        sources = [Source.of(self.run.tokenizer, one.findings, one.indication) for one in requests]
+        order = sorted(
+            (place for place, source in enumerate(sources) if source.findings),
+            key=lambda place: len(sources[place].findings),  # so that little padding is computed
+        )
+        drafts = [Impression(one.id, "", 0.0, (NOTHING,)) for one in requests]
+        chunks = [order[start : start + BATCH] for start in range(0, len(order), BATCH)]
+        for number in show(range(len(chunks))):
+            some = [sources[place] for place in chunks[number]]
+            found = write(self.run.models, some, self.run.info.search)
+            for place, source, hypotheses in zip(chunks[number], some, found, strict=True):
+                text, share = choose(source, hypotheses)
+                warnings = (CUT,) if source.cut else ()
+                drafts[place] = Impression(requests[place].id, readable(text), share, warnings)
+        return drafts
