@@ -10,9 +10,10 @@ from __future__ import annotations
 
 import json
 import zlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import cached_property
 from typing import Any, Final
 
 import numpy as np
@@ -43,7 +44,7 @@ class Method(StrEnum):
     FASTTEXT = "fasttext"
 
 
-@dataclass(frozen=True, eq=False, slots=True)
+@dataclass(frozen=True, eq=False)
 class WordVectors:
     """A vector for each word, and (fastText) for each run of letters of these words. float32 throughout."""
 
@@ -63,12 +64,20 @@ class WordVectors:
     def vector(self, word: str) -> NDArray[np.float32] | None:
         """The vector (D,) of ``word``; of one that was not learnt, the mean over those of its runs of letters
         that were; None where there are none."""
-        if word in self.words:
-            found: NDArray[np.float32] = self.vectors_WD[self.words.index(word)]
+        place = self._place_of_word.get(word)
+        if place is not None:
+            found: NDArray[np.float32] = self.vectors_WD[place]
             return found
-        place = {gram: index for index, gram in enumerate(self.grams)}
-        known = [place[gram] for gram in grams_of(word) if gram in place]
+        known = [self._place_of_gram[gram] for gram in grams_of(word) if gram in self._place_of_gram]
         return self.grams_KD[known].mean(0) if known else None
+
+    @cached_property
+    def _place_of_word(self) -> dict[str, int]:
+        return {word: place for place, word in enumerate(self.words)}
+
+    @cached_property
+    def _place_of_gram(self) -> dict[str, int]:
+        return {gram: place for place, gram in enumerate(self.grams)}
 
     def nearest(self, word: str, count: int = 10) -> list[tuple[str, float]]:
         """The ``count`` learnt words that lie closest to ``word`` and their cosines with it, closest first.
@@ -100,11 +109,12 @@ class WordVectors:
 
     def to_bytes(self) -> bytes:
         """A safetensors file: ``vectors`` and ``grams``, their names and the method in its metadata."""
-        names = {"words": json.dumps(self.words), "grams": json.dumps(self.grams)}
+        # One entry, since the library writes several in another order every time.
+        described = {"method": self.method.value, "words": self.words, "grams": self.grams}
         tensors = {"vectors": self.vectors_WD, "grams": self.grams_KD}
         data: bytes = safetensors.numpy.save(
             {name: np.ascontiguousarray(tensor) for name, tensor in tensors.items()},
-            metadata={"format": FORMAT, "method": self.method.value, **names},
+            metadata={FORMAT: json.dumps(described, ensure_ascii=False)},
         )
         return data
 
@@ -115,16 +125,17 @@ class WordVectors:
         try:
             tensors: dict[str, NDArray[np.float32]] = safetensors.numpy.load(data)
             header = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")])["__metadata__"]
+            described = json.loads(header[FORMAT])
             vectors = cls(
-                Method(header["method"]), tuple(json.loads(header["words"])), tensors["vectors"],
-                tuple(json.loads(header["grams"])), tensors["grams"],
+                Method(described["method"]), tuple(described["words"]), tensors["vectors"],
+                tuple(described["grams"]), tensors["grams"],
             )  # fmt: skip
-            known_format = header["format"] == FORMAT
             shapes = vectors.vectors_WD.shape, vectors.grams_KD.shape
+            single = {tensor.dtype for tensor in tensors.values()} == {np.dtype(np.float32)}
         except (safetensors.SafetensorError, KeyError, ValueError, TypeError) as error:
             raise InputError(f"no word vectors of Hilum ({error})", where=where, fix=fix) from None
         width = shapes[0][-1] if shapes[0] else 0
-        if not known_format or shapes != ((len(vectors.words), width), (len(vectors.grams), width)):
+        if not single or shapes != ((len(vectors.words), width), (len(vectors.grams), width)):
             raise InputError("its words and its vectors do not fit together", where=where, fix=fix)
         return vectors
 
@@ -162,7 +173,7 @@ def train(
             f"no word occurs {min_count} times in these reports, so there is nothing to learn word vectors from",
             fix="give more reports",
         )
-    watch = _Watch(iter(track(range(EPOCHS + 1), f"{method} epochs")))
+    watch = _Watch(track(range(EPOCHS), f"{method} epochs"))
     model.train(said, total_examples=len(said), epochs=EPOCHS, callbacks=[watch])
     words = tuple(model.wv.index_to_key)
     learnt = np.array(model.wv.vectors, np.float32)
@@ -196,16 +207,16 @@ def _hash(word: str) -> int:
 class _Watch:
     """What gensim calls while it trains: moves a progress bar."""
 
-    bar: Any
+    bar: Iterator[int]
 
     def on_train_begin(self, _: object) -> None:
-        next(self.bar)
-
-    def on_epoch_begin(self, _: object) -> None:
         pass
 
-    def on_epoch_end(self, _: object) -> None:
+    def on_epoch_begin(self, _: object) -> None:
         next(self.bar)
 
+    def on_epoch_end(self, _: object) -> None:
+        pass
+
     def on_train_end(self, _: object) -> None:
-        self.bar.close()
+        next(self.bar, None)
