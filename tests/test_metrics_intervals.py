@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -158,3 +160,67 @@ def test_together_keeps_every_metric_and_refuses_a_taken_name() -> None:
     assert both.total() == mean_of(values_N).total() | text.total()
     with pytest.raises(ValueError, match="mean"):
         intervals.together([mean_of(values_N), mean_of(values_N)]).total()
+
+
+@pytest.mark.parametrize("method", ["bca", "percentile"])
+@given(
+    values=st.lists(st.sampled_from([-2.0, -1.0, -0.3, 0.0, 0.0, 0.4, 1.0, 3.0]), min_size=8, max_size=30),
+    seed=st.integers(0, 5),
+)
+@settings(deadline=None, max_examples=80)
+def test_a_p_value_is_below_005_exactly_where_the_interval_leaves_0_out(
+    method: intervals.Method, values: list[float], seed: int
+) -> None:
+    weights_RN = intervals.resample(len(values), 199, seed)
+    spread = intervals.bootstrap(mean_of(np.array(values)), weights_RN)["mean"]
+    interval, p_value = spread.interval(method), spread.p_value(method)
+    assert 2 / 200 <= p_value <= 1
+    if abs(p_value - 0.05) > 1e-6:
+        assert (p_value < 0.05) == (interval.low > 0 or interval.high < 0)
+    mirrored = intervals.bootstrap(mean_of(-np.array(values)), weights_RN)["mean"]
+    assert mirrored.p_value(method) == pytest.approx(p_value, abs=1e-9)
+
+
+def test_a_p_value_claims_no_more_than_resamples_and_reports_can_show() -> None:
+    surely = intervals.bootstrap(mean_of(np.ones(50)), intervals.resample(50, 99, 0))["mean"]
+    assert surely.p_value() == pytest.approx(2 / 100)
+    for n, least in ((1, 1.0), (2, 0.5), (5, 1 / 16)):
+        few = intervals.bootstrap(mean_of(np.ones(n)), intervals.resample(n, 999, 0))["mean"]
+        assert few.p_value() == least
+    nothing = intervals.Spread(np.nan, np.full(9, np.nan), np.full(9, np.nan))
+    with pytest.raises(ValueError, match="nothing to test"):
+        nothing.p_value()
+
+
+def test_false_alarms_are_about_as_rare_as_those_of_a_t_test() -> None:
+    rng = np.random.default_rng(2)
+    ours, theirs = [], []
+    for seed in range(250):
+        first_N, second_N = rng.exponential(size=(2, 200))
+        found = intervals.paired_bootstrap(mean_of(first_N), mean_of(second_N), resamples=400, seed=seed)
+        ours.append(found["mean"].p_value)
+        theirs.append(stats.ttest_rel(first_N, second_N).pvalue)
+    assert np.mean(np.array(ours) < 0.05) == pytest.approx(np.mean(np.array(theirs) < 0.05), abs=0.03)
+    assert np.corrcoef(ours, theirs)[0, 1] > 0.98
+
+
+@given(st.lists(st.floats(1e-6, 1), min_size=1, max_size=6))
+@settings(deadline=None, max_examples=60)
+def test_holm_is_the_closed_test_of_bonferronis(p_values: list[float]) -> None:
+    """An adjusted p-value is the largest Bonferroni p of any set of hypotheses that holds this one."""
+    for k, adjusted in enumerate(intervals.holm(p_values)):
+        sets = [
+            chosen
+            for size in range(1, len(p_values) + 1)
+            for chosen in itertools.combinations(range(len(p_values)), size)
+            if k in chosen
+        ]
+        largest = max(min(1.0, len(chosen) * min(p_values[j] for j in chosen)) for chosen in sets)
+        assert adjusted == pytest.approx(largest)
+
+
+def test_what_there_is_nothing_to_count_for_is_not_tested() -> None:
+    empty = Statistics(np.zeros((6, 1)), lambda sums_S: {"none": np.full(sums_S.shape[:-1], np.nan)})
+    nothing = intervals.together([mean_of(np.ones(6)), empty])
+    assert set(intervals.paired_permutation(nothing, nothing)) == {"mean"}
+    assert set(intervals.paired_bootstrap(nothing, nothing, resamples=50)) == {"mean"}

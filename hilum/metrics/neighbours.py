@@ -46,12 +46,10 @@ def likeliest(
         raise ValueError("no training report")
     names = sorted({name for one in predicted for name in one})
     points_F = np.array([(thresholds or {}).get(name, EVEN) for name in names])
-    given_MF = np.array([[one.get(name, np.nan) for name in names] for one in predicted]).reshape(
-        -1, len(names)
-    )
-    affirms_NF = np.array(
-        [[one.get(name) is State.PRESENT for name in names] for one in train], dtype=np.float64
-    )
+    given_MF = np.array([[one.get(name, np.nan) for name in names] for one in predicted])
+    given_MF = given_MF.reshape(len(predicted), len(names))
+    affirms_NF = np.array([[one.get(name) is State.PRESENT for name in names] for one in train])
+    affirms_NF = affirms_NF.reshape(len(train), len(names)).astype(np.float64)
     drawn_N = np.random.default_rng(seed).permutation(len(train))
     # Rounded, so that reports with the same findings are equally likely whatever order their terms are summed in.
     likely_MN = np.round(log_odds(given_MF, points_F) @ affirms_NF.T, 9)
