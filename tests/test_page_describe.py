@@ -103,7 +103,7 @@ def test_it_says_its_counts_and_what_it_is_for(description: Description, page: s
     for said in captions(description).values():
         assert " ".join(said.split()) in text
     for heading in (
-        "Sections and views", "Image sizes", "Lengths", "Words", "Findings in the reports", "Which stand together",
+        "Sections and views", "Image sizes", "Lengths", "Words", "Findings in the reports",
         "MeSH codes", "Drawn into the simulated films", "Duplicates", "Vocabulary", "Splits", "Blanks",
     ):  # fmt: skip
         assert heading in text, heading

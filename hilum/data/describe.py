@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -68,8 +68,31 @@ def describe(
         (v.height, v.width) if v.height and v.width and min(v.height, v.width) > 0 else None for v in views
     ]
     at_hand = [(file_sizes or {}).get(v.file) for v in views if v.file is not None]
-    near = duplicates.clusters(texts, findings).tolist()
-    neighbours = [duplicates.neighbours(texts), duplicates.neighbours(findings)]
+    comparisons: list[Callable[[], Any]] = [
+        lambda: duplicates.clusters(texts, findings).tolist(),
+        lambda: duplicates.neighbours(texts),
+        lambda: duplicates.neighbours(findings),
+    ]
+    near, *neighbours = [compare() for compare in track(comparisons, "comparing reports")]
+    steps: dict[str, Callable[[], Any]] = {
+        "left_out": lambda: _reasons(left_out),
+        "sections": lambda: _sections(studies),
+        "views": lambda: _views(studies),
+        "sizes_taken": lambda: _sizes(taken),
+        "sizes_of_files": lambda: _sizes(at_hand),
+        "lengths": lambda: reports.lengths(read),
+        "sentences": lambda: reports.sentences(worded),
+        "words": lambda: corpus.phrases(worded, 1, CLOUD),
+        "phrases": lambda: {str(length): corpus.phrases(worded, length, LISTED) for length in (2, 3, 4)},
+        "vocabulary": lambda: reports.vocabulary(read),
+        "labels": lambda: reports.labels(read),
+        "drawn": lambda: _counted((truth.kind for truth in study.truth) for study in studies),
+        "mesh": lambda: _mesh(studies),
+        "duplicates": lambda: repeats.duplicates(read, near),
+        "splits": lambda: tuple(repeats.split(split, read, near, neighbours) for split in splits),
+        "blanks": lambda: reports.blanks(read),
+    }
+    made = {name: step() for name, step in track(steps.items(), "counting", len(steps))}
     return Description(
         format=FORMAT,
         disclaimer=DISCLAIMER,
@@ -81,22 +104,7 @@ def describe(
         studies=len(studies),
         reports=sum(one.reported for one in read),
         films=len(views),
-        left_out=_reasons(left_out),
-        sections=_sections(studies),
-        views=_views(studies),
-        sizes_taken=_sizes(taken),
-        sizes_of_files=_sizes(at_hand),
-        lengths=reports.lengths(read),
-        sentences=reports.sentences(worded),
-        words=corpus.phrases(worded, 1, CLOUD),
-        phrases={str(length): corpus.phrases(worded, length, LISTED) for length in (2, 3, 4)},
-        vocabulary=reports.vocabulary(read),
-        labels=reports.labels(read),
-        drawn=_counted((truth.kind for truth in study.truth) for study in studies),
-        mesh=_mesh(studies),
-        duplicates=repeats.duplicates(read, near),
-        splits=tuple(repeats.split(split, read, near, neighbours) for split in splits),
-        blanks=reports.blanks(read),
+        **made,
     )
 
 

@@ -57,7 +57,7 @@ def describe_page(description: Description, *, title: str = "") -> str:
     word_cloud = charts.cloud(d.words)
     return environment().get_template("describe.html").render(
         title=title or f"What is in {d.name}",
-        style=Markup(resource("page.css") + resource("card.css") + resource("describe.css")),
+        style=Markup(resource("page.css") + resource("describe.css")),
         script=Markup(script),
         script_digest=digest,
         disclaimer=DISCLAIMER,
