@@ -225,7 +225,10 @@ def data_describe(
 def train(
     data: DataFolder,
     recipe: Annotated[
-        str, typer.Option("--recipe", help="openi, openi-vectors, phantom, demo, tiny or impression.", show_default=False)
+        str,
+        typer.Option(
+            "--recipe", help="openi, openi-vectors, phantom, demo, tiny or impression.", show_default=False
+        ),
     ],
     out: Annotated[Path, typer.Option("--out", help="The new run folder.", show_default=False)],
     resume: Annotated[bool, typer.Option("--resume", help="Go on with an interrupted run, exactly.")] = False,
@@ -264,7 +267,7 @@ def evaluate(
     ],
     as_json: Json = False,
     drafts: Annotated[
-        Path | None, typer.Option("--drafts", help="Write {id: text} of the drafts here.")
+        Path | None, typer.Option("--drafts", help="Write the drafts here: .json, .jsonl, .csv or .tsv.")
     ] = None,
     html: Annotated[
         Path | None, typer.Option("--html", help="Write a page of scores and drafts here.")
@@ -274,12 +277,15 @@ def evaluate(
 ) -> None:
     """Scorecard of a run beside its floors, on a part of a split that you name."""
     from hilum import allocator, appraisal
+    from hilum.data import formats
 
+    if drafts is not None:
+        formats.format_of(drafts)
     allocator.keep_freed_memory()
     appraised = appraisal.appraise(run, data, split, resamples=resamples, seed=seed)
     appraisal.keep(run, appraised)
     if drafts is not None:
-        atomic.write_text(drafts, _dumps(appraised.texts()))
+        formats.write(drafts, appraised.texts())
     if html is not None:
         atomic.write_text(html, appraisal.page(appraised))
     typer.echo(_dumps(appraised.to_dict()) if as_json else appraised.to_text())

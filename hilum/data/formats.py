@@ -86,11 +86,16 @@ def write(path: Path, texts: Mapping[str, str], *, role: Role = "hypothesis", pa
 
     Atomic. Raises TextError for another suffix.
     """
+    write_as(path, texts, format_of(path), role=role, part=part)
+
+
+def format_of(path: Path) -> Format:
+    """The format in which ``write`` writes ``path``. Raises TextError for a suffix that it does not know."""
     suffix = path.suffix.lower()
     format_ = next((name for name, suffixes in SUFFIXES.items() if suffix in suffixes), None)
     if format_ is None:
         raise TextError(f"no file of reports is known by the suffix {suffix!r}", where=path)
-    write_as(path, texts, format_, role=role, part=part)
+    return format_
 
 
 def write_as(
