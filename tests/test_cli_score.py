@@ -97,8 +97,136 @@ def test_an_external_metric_that_is_not_there_is_absent_by_name(hilum) -> None:
     put("weights", "")
     status, out, err = hilum(*files(), "--external", "all", "--weights", "weights", "--resamples", "100")
     assert status == 0, err
-    for name in ("chexbert", "radgraph", "ratescore", "green"):
+    for name in ("chexbert", "radgraph", "ratescore", "green", "bertscore"):
         assert f"{name}: absent, {name}: " in out
+
+
+def test_several_systems_are_tested_against_each_other_and_every_floor(hilum) -> None:
+    better = put("better.json", DRAFTS)
+    poorer = put("poorer.json", dict.fromkeys(DRAFTS, "Clear lungs."))
+    words = ["--references", put("r.json", TEXTS), "--hypotheses", better, "--hypotheses", poorer]
+    status, out, err = hilum(*words, "--train", put("t.json", TEXTS), "--resamples", "200", "--json")
+    assert status == 0, err
+    card = json.loads(out)
+    jsonschema.validate(card, json.loads(SCHEMA.read_text()))
+    floors = {name for name in card["systems"] if name.startswith("floor:")}
+    assert set(card["tests"]["better"]) == floors | {"poorer"} and set(card["tests"]["poorer"]) == floors
+    test = card["tests"]["better"]["poorer"]["bleu_4"]
+    values = [card["systems"][name]["bleu_4"]["value"] for name in ("better", "poorer")]
+    assert test["value"] == pytest.approx(values[0] - values[1]) and test["low"] > 0
+    assert test["p_value"] == test["p_holm"] == pytest.approx(2 / 201)
+    over = card["lift"]["better"]["bleu_4"]
+    assert {**card["tests"]["better"][over["over"]]["bleu_4"], "over": over["over"]} == over
+    assert over["p_holm"] >= over["p_value"]
+    assert "Holm" in card["protocol"]["correction"] and "paired bootstrap" in card["protocol"]["test"]
+    status, out, _ = hilum(*words, "--resamples", "200")
+    assert status == 0 and "better minus …" in out and "poorer minus" not in out, "no floors, one pair"
+    assert "Holm" in out and "floor:commonest, floor:constant-bleu4" in out
+    assert "absent, no training reports were given" in " ".join(out.split())
+
+
+def test_one_file_is_called_hypotheses_and_a_floor_may_come_as_a_file(hilum) -> None:
+    near = put("floor:nearest-image.json", dict.fromkeys(DRAFTS, "Clear lungs."))
+    status, out, err = hilum(*files(), "--hypotheses", near, "--resamples", "100", "--json")
+    assert status == 0, err
+    card = json.loads(out)
+    assert list(card["systems"]) == ["hypotheses", "floor:nearest-image"]
+    assert card["lift"]["hypotheses"]["bleu_4"]["over"] == "floor:nearest-image"
+    assert "floor:nearest-image" not in card["absent"] and "floor:random" in card["absent"]
+
+
+@pytest.mark.parametrize("shape", ["json", "csv"])
+def test_a_classifiers_findings_make_one_more_floor(hilum, shape: str) -> None:
+    seen = {id: {"Cardiomegaly": 0.9 if "enlarged" in text else 0.1} for id, text in TEXTS.items()}
+    lines = ["id,Cardiomegaly,Edema", *(f"{id},{one['Cardiomegaly']}," for id, one in seen.items())]
+    given = put(f"f.{shape}", seen if shape == "json" else "\n".join(lines))
+    words = [*files(), "--train", put("t.json", TEXTS), "--resamples", "100", "--json"]
+    status, out, err = hilum(*words, "--findings", given)
+    assert status == 0, err
+    card = json.loads(out)
+    scores = card["systems"]["floor:nearest-labels"]
+    assert scores["findings_f1/Cardiomegaly"]["value"] == 1 and card["protocol"]["operating_points"] == "0.5"
+    assert "floor:nearest-labels" in card["tests"]["hypotheses"]
+    status, out, _ = hilum(*words)
+    assert json.loads(out)["absent"]["floor:nearest-labels"] == "no probabilities of findings were given"
+
+
+def test_a_rexrank_file_goes_in_and_comes_out(hilum) -> None:
+    studies = {
+        id: {
+            "study_id": id, "image_path": ["a.png"], "section_findings": text, "section_impression": "Normal.",
+            "report": f"FINDINGS: {text} IMPRESSION: Normal.", "model_prediction": DRAFTS[id],
+        }
+        for id, text in TEXTS.items()
+    }  # fmt: skip
+    given = put("rexrank.json", studies)
+    words = ["--references", given, "--hypotheses", given, "--resamples", "100", "--json"]
+    status, out, err = hilum(*words, "--pairs", "pairs.json")
+    assert status == 0, err
+    card = json.loads(out)
+    jsonschema.validate(card, json.loads(SCHEMA.read_text()))
+    _, plain, _ = hilum(*files(), "--resamples", "100", "--json")
+    assert json.loads(plain)["systems"] == card["systems"], "the same texts as {id: text}"
+    written = json.loads(Path("pairs.json").read_text())
+    assert written == {
+        id: {"section_findings": text, "model_prediction": DRAFTS[id]} for id, text in TEXTS.items()
+    }
+    again = ["--references", "pairs.json", "--hypotheses", "pairs.json", "--resamples", "100", "--json"]
+    for suffix in ("csv", "jsonl", "tsv"):
+        status, out, err = hilum(*again, "--pairs", f"pairs.{suffix}")
+        assert status == 0 and json.loads(out) == card, err
+        again[1] = again[3] = f"pairs.{suffix}"
+    status, out, _ = hilum(*words, "--section", "report")
+    assert status == 0 and json.loads(out)["texts"]["references"] != card["texts"]["references"]
+    status, out, _ = hilum(*words, "--section", "impression", "--pairs", "i.json")
+    assert json.loads(Path("i.json").read_text())["S1"]["section_impression"] == "Normal."
+
+
+def test_r2gens_annotation_gives_references_training_and_validation_reports(hilum) -> None:
+    def entries(texts: dict[str, str]) -> list[dict[str, object]]:
+        return [{"id": id, "report": text, "image_path": ["0.png", "1.png"]} for id, text in texts.items()]
+
+    parts = {
+        "train": entries(TEXTS), "val": entries({"v": "Clear lungs."}),
+        "test": entries({f"T{k}": text for k, text in enumerate(TEXTS.values())}),
+    }  # fmt: skip
+    given = put("annotation.json", parts)
+    made = put("h.json", {f"T{k}": text for k, text in enumerate(DRAFTS.values())})
+    words = ["--references", given, "--hypotheses", made, "--train", given, "--validation", given]
+    status, out, err = hilum(*words, "--text-form", "r2gen", "--resamples", "100", "--json")
+    assert status == 0, err
+    card = json.loads(out)
+    jsonschema.validate(card, json.loads(SCHEMA.read_text()))
+    assert (card["n"], card["protocol"]["train"], card["protocol"]["validation"]) == (12, 12, 1)
+    assert card["systems"]["hypotheses"]["bleu_1"]["value"] > 0.9
+
+
+def test_chrf_is_there_where_it_is_asked_for(hilum) -> None:
+    pytest.importorskip("sacrebleu")
+    status, out, err = hilum(*files(), "--external", "chrf", "--resamples", "100", "--json")
+    assert status == 0, err
+    card = json.loads(out)
+    assert 0.9 < card["systems"]["hypotheses"]["chrf"]["value"] < 1
+    assert card["protocol"]["chrf"].startswith("chrF2|nrefs:1|")
+    status, out, _ = hilum(*files(), "--resamples", "100", "--json")
+    assert "chrf" not in json.loads(out)["systems"]["hypotheses"]
+
+
+def test_the_scorecard_holds_no_null_and_says_what_is_missing(hilum) -> None:
+    status, out, err = hilum(*files(), "--train", put("t.json", TEXTS), "--resamples", "100", "--json")
+    assert status == 0, err
+
+    def leaves(value: object) -> list[object]:
+        if isinstance(value, dict):
+            return [leaf for item in value.values() for leaf in leaves(item)]
+        return [value]
+
+    card = json.loads(out)
+    assert all(leaf is not None and leaf == leaf for leaf in leaves(card))
+    everything = {metric for scores in card["systems"].values() for metric in scores}
+    for name, scores in card["systems"].items():
+        for metric in everything - scores.keys():
+            assert name in card["absent"][metric], f"{metric} of {name} is missing without a reason"
 
 
 GOOD = {"a": "Clear lungs.", "b": "No effusion.", "c": "Normal heart."}
@@ -160,9 +288,15 @@ def test_not_utf8_is_one_line(hilum) -> None:
         (["--external", "bleurt"], "no external metric bleurt"),
         (["--train", "nowhere.json"], "nowhere.json: no such file"),
         (["--html", "r.json/card.html", "--resamples", "100"], "r.json: "),
+        (["--findings", "r.json"], "there is none; give --train too"),
+        (["--findings", "r.json", "--train", "r.json"], "r.json: JSON, but no probabilities"),
+        (["--hypotheses", "h.json"], "two files of hypotheses are called 'h'"),
+        (["--hypotheses", "r.json", "--pairs", "p.json"], "p.json: --pairs writes one system"),
+        (["--pairs", "p.yaml", "--resamples", "100"], "p.yaml: no file of reports is known by the suffix"),
+        (["--section", "history"], "'history' is not one of"),
     ],
 )
 def test_a_mistake_in_the_options_is_one_line(hilum, words: list[str], told: str) -> None:
     status, out, err = hilum(*files(), *words)
     assert status == 2 and not out and told in err, err
-    assert len(err.strip().splitlines()) == 1
+    assert "Usage" in err or len(err.strip().splitlines()) == 1

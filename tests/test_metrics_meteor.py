@@ -28,7 +28,23 @@ def test_equal_to_pycocoevalcap() -> None:
     rng = random.Random(0)
     made = [[" ".join(rng.choices(SENTENCES, k=rng.randint(1, 6))) for _ in range(40)] for _ in range(2)]
     references, hypotheses = made
-    hypotheses[:5] = ["", "heart", "größe 肺", "the the the the", references[4]]
+    edges = [
+        "",
+        "heart",
+        "größe 肺",
+        "the the the the",
+        references[4],
+        " ".join(SENTENCES * 9),
+        ".",
+        "e\u0301",
+    ]
+    hypotheses[: len(edges)] = edges
+    references[8:12] = ["heart", "größe 肺", "the the the the", " ".join(SENTENCES * 9)]
+    hypotheses[8:12] = ["hearts", "肺 größe", "the", "the"]
+    # Anything of few words, drawn anew here and not by hypothesis: each run of the program takes a second to start.
+    words = [*" ".join(SENTENCES).split(), "größe", "肺", "e\u0301", "3.5", "x-ray", "hearts", "enlarging"]
+    for side in (references, hypotheses):
+        side += [" ".join(rng.choices(words, k=rng.randint(1, 70))) for _ in range(60)]
     scorer = Meteor()
     expected, per_report = scorer.compute_score(
         {i: [text] for i, text in enumerate(references)}, {i: [text] for i, text in enumerate(hypotheses)}
