@@ -3,7 +3,8 @@
 A descriptor is a heading and its qualifiers, parted by slashes, coded by hand from the report (Demner-Fushman
 et al., *Preparing a collection of radiology examinations for distribution and retrieval*, JAMIA 2016). The maps
 to observations, to torchxrayvision's names and to SNOMED CT, RadLex and MeSH codes stand in
-``tables/mesh.toml`` and ``tables/codes.csv``, which a site can edit; what is not sure is not mapped.
+``tables/mesh.toml``, ``tables/codes.csv`` and, for sides, sites and severities, ``tables/place_codes.csv``, which
+a site can edit; what is not sure is not mapped.
 """
 
 from __future__ import annotations
@@ -194,6 +195,28 @@ def _codes() -> dict[str, tuple[Code, ...]]:
     for row in csv.DictReader(source.read_text(encoding="utf-8").splitlines()):
         code = Code(row["scheme"], row["code"], row["meaning"], row["source"])
         found[row["observation"]] = (*found.get(row["observation"], ()), code)
+    return found
+
+
+def place_codes(kind: str, name: str) -> tuple[Code, ...]:
+    """The codes that are sure for a side, site or severity as the labeller names it ("left", "lower lobe", "mild").
+
+    ``kind`` is ``side``, ``site`` or ``severity``; the table is ``tables/place_codes.csv``. Raises ValueError for
+    another kind; a name without a sure code has none.
+    """
+    if kind not in ("side", "site", "severity"):
+        raise ValueError(f"no kind {kind!r}: side, site or severity")
+    return _place_codes().get((kind, name), ())
+
+
+@cache
+def _place_codes() -> dict[tuple[str, str], tuple[Code, ...]]:
+    source = resources.files("hilum.text").joinpath("tables/place_codes.csv")
+    found: dict[tuple[str, str], tuple[Code, ...]] = {}
+    for row in csv.DictReader(source.read_text(encoding="utf-8").splitlines()):
+        place = row["kind"], row["name"]
+        code = Code(row["scheme"], row["code"], row["meaning"], row["source"])
+        found[place] = (*found.get(place, ()), code)
     return found
 
 
