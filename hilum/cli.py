@@ -205,7 +205,8 @@ def data_describe(
     """What is in a data set: sections, films, words, findings, codes, repeats, splits, blanks."""
     from hilum.data.describe import describe_folder
     from hilum.data.description import to_json
-    from hilum.page.describe import describe_page, describe_text
+    from hilum.page.captions import describe_text
+    from hilum.page.describe import describe_page
 
     for path in (html, json_to):
         if path is not None and path.is_dir():

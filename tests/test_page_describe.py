@@ -17,7 +17,8 @@ from hilum.data.describe import describe, describe_folder
 from hilum.data.description import Description
 from hilum.data.manifest import DatasetInfo, LeftOut
 from hilum.page import charts
-from hilum.page.describe import captions, describe_page, describe_text, pairs, percent
+from hilum.page.captions import captions, describe_text, percent
+from hilum.page.describe import describe_page, pairs
 from hilum.study import DISCLAIMER, Report, Study, View
 from hilum.text import corpus
 from tests import made
