@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from hilum.models.text_encoder import BothWays, Sources, TextEncoder, collate
+from hilum.models.text_encoder import BothWays, PairBag, Sources, TextEncoder, collate
 from hilum.text.tokenizer import PAD, UNKNOWN
 from tests.contracts import check_gradients
 
@@ -13,7 +13,7 @@ WORDS = 20
 
 def make(dropout: float = 0.0) -> TextEncoder:
     torch.manual_seed(0)
-    return TextEncoder(nn.Embedding(WORDS, 6), 8, dropout)
+    return TextEncoder(nn.Embedding(WORDS, 6), 8, 5, dropout)
 
 
 FINDINGS = [[5, 6, 7, 8, 9], [10], [11, 12, 5]]
@@ -31,7 +31,7 @@ def test_shapes_and_presence() -> None:
     sources = collate(FINDINGS, INDICATIONS)
     memory = make()(sources)
     assert memory.features_BND.shape == (3, 9, 8)
-    assert memory.condition_BC.shape == (3, 8)
+    assert memory.condition_BC.shape == (3, 13)
     assert memory.present_BN.sum(1).tolist() == [6, 5, 4]
 
 
@@ -84,4 +84,16 @@ def test_words_outside_the_embedding_are_read_as_unknown() -> None:
 
 def test_an_odd_width_is_refused() -> None:
     with pytest.raises(ValueError, match="halved"):
-        TextEncoder(nn.Embedding(WORDS, 6), 7, 0.0)
+        TextEncoder(nn.Embedding(WORDS, 6), 7, 5, 0.0)
+
+
+def test_the_bag_written_out_and_blind_to_padding() -> None:
+    torch.manual_seed(0)
+    bag = PairBag(WORDS, 5)
+    made = bag(torch.tensor([[5, 6, 7], [8, PAD, PAD]]))
+    pairs = [(left * 7919 + right * 104_729) % PairBag.BUCKETS for left, right in ((5, 6), (6, 7))]
+    wanted = sum(bag.words.weight[word] for word in (5, 6, 7)) + sum(bag.pairs.weight[pair] for pair in pairs)
+    torch.testing.assert_close(made[0], wanted / 3**0.5)
+    torch.testing.assert_close(made[1], bag.words.weight[8])
+    turned = bag(torch.tensor([[7, 6, 5]]))
+    assert not torch.allclose(turned[0], made[0])  # the order of the words tells

@@ -29,6 +29,7 @@ class SummaryConfig:
     width: int = 160
     hidden: int = 192
     attention: int = 64
+    bag: int = 64
     dropout: float = 0.3
 
 
@@ -64,10 +65,10 @@ class SummaryModel(nn.Module):
         super().__init__()
         embed = nn.Embedding(config.vocabulary, config.embedding)
         nn.init.normal_(embed.weight, 0.0, config.embedding**-0.5)
-        self.encoder = TextEncoder(embed, config.width, config.dropout)
+        self.encoder = TextEncoder(embed, config.width, config.bag, config.dropout)
         writer = SoftAttentionLSTM(
-            config.vocabulary, config.width, config.width, config.embedding, config.hidden, config.attention,
-            config.dropout,
+            config.vocabulary, config.width, config.width + config.bag, config.embedding, config.hidden,
+            config.attention, config.dropout,
         )  # fmt: skip
         writer.embed = embed
         writer.out.weight = embed.weight

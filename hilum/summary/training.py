@@ -62,6 +62,8 @@ class SummaryTraining:
     averaging: float = 0.99
     """The weights that are kept are an exponential average of the weights of the steps."""
     min_count: int = 3
+    validate_every: int = 4
+    """After so many epochs, and the last, drafts for the validation reports are scored; nothing is chosen by it."""
     seed: int = 0
     clip: float = 1.0
 
@@ -75,7 +77,7 @@ def impression_tiny() -> SummaryTraining:
     """Learns some made reports in seconds: for tests and for reading the code."""
     return replace(
         impression(), name="impression-tiny", members=2, epochs=30, batch_size=8, rate=1e-2, warmup=5, min_count=1,
-        model=SummaryConfig(vocabulary=0, embedding=24, width=24, hidden=32, attention=16, dropout=0.0),
+        model=SummaryConfig(vocabulary=0, embedding=24, width=24, hidden=32, attention=16, bag=8, dropout=0.0),
         search=SearchConfig(beams=4, max_tokens=20), word_dropout=0.0, averaging=0.9,
     )  # fmt: skip
 
@@ -92,6 +94,12 @@ class Pair:
 
     source: Source
     target: tuple[int, ...]
+
+    @property
+    def size(self) -> int:
+        """By which reports of a batch are put together: targets of about the same length (the number of their bits),
+        and among them sources of the same length; each costs time where it is padded."""
+        return (len(self.target) - 2).bit_length() * 10_000 + len(self.source.findings)
 
     @classmethod
     def of(cls, tokenizer: Tokenizer, study: Study, longest: int) -> Pair:
@@ -149,7 +157,9 @@ def train(config: SummaryTraining, data: Path, out: Path, *, resume: bool = Fals
         torch.manual_seed(_seed(config, number, -1))
         model, average = SummaryModel(config.model), SummaryModel(config.model)
         average.take(model.weights())
-        optimiser = torch.optim.AdamW(model.parameters(), lr=config.rate, weight_decay=config.weight_decay)
+        optimiser = torch.optim.AdamW(
+            model.parameters(), lr=config.rate, weight_decay=config.weight_decay, fused=True
+        )
         epoch = 0
         if saved and saved["epoch"]:
             model.take(saved["model"])
@@ -160,8 +170,9 @@ def train(config: SummaryTraining, data: Path, out: Path, *, resume: bool = Fals
         while epoch < config.epochs:
             loss = _epoch(config, number, epoch, model, average, optimiser, pairs, out)
             epoch += 1
-            entry = {"member": number + 1, "epoch": epoch, "loss": loss}
-            log.append(entry | {"rougeL_f1": score([average.eval()], held_out, references, beams=1)})
+            log.append({"member": number + 1, "epoch": epoch, "loss": loss})
+            if epoch % config.validate_every == 0 or epoch == config.epochs:
+                log[-1]["rougeL_f1"] = score([average.eval()], held_out, references, beams=1)
             lines = b"".join(msgspec.json.encode(line) + b"\n" for line in log)
             atomic.write_bytes(out / "log.jsonl", lines)
             state = {
@@ -174,7 +185,7 @@ def train(config: SummaryTraining, data: Path, out: Path, *, resume: bool = Fals
     info = runs.SummaryInfo(
         name=config.name, model=config.model, search=config.search, split=config.split,
         trained_on=f"{dataset.info.name} ({len(learning):,} reports)", data_sha256=data_sha256,
-        training=msgspec.to_builtins(config),
+        training=msgspec.json.decode(msgspec.json.encode(config)),
     )  # fmt: skip
     info = runs.save(out, info, finished, tokenizer)
     (out / RESUME).unlink(missing_ok=True)
@@ -186,8 +197,7 @@ def _epoch(
     optimiser: torch.optim.Optimizer, pairs: Sequence[Pair], out: Path,
 ) -> float:  # fmt: skip
     """One pass over ``pairs``; returns the mean negative log-probability of a word."""
-    lengths = [len(pair.target) for pair in pairs]
-    order = epoch_order(lengths, config.batch_size, _seed(config, member, -1), epoch)
+    order = epoch_order([pair.size for pair in pairs], config.batch_size, _seed(config, member, -1), epoch)
     total, losses = config.epochs * len(order), []
     model.train()
     what = f"member {member + 1}/{config.members} epoch {epoch + 1}/{config.epochs}"
@@ -206,8 +216,7 @@ def _epoch(
         optimiser.step()
         with torch.no_grad():  # the average is young at first: it must not remember the random start
             keep = min(config.averaging, (1 + step) / (10 + step))
-            for kept, new in zip(average.parameters(), model.parameters(), strict=True):
-                kept.lerp_(new, 1 - keep)
+            torch._foreach_lerp_(list(average.parameters()), list(model.parameters()), 1 - keep)
         losses.append(said)
     return float(np.mean(losses))
 
