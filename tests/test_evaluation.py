@@ -8,11 +8,12 @@ import random
 from pathlib import Path
 
 import jsonschema
+import numpy as np
 import pytest
 
 from hilum import evaluation
 from hilum.errors import TextError
-from hilum.metrics import intervals, nlg
+from hilum.metrics import intervals, nlg, probabilities
 from hilum.metrics.scorecard import both_to_json, differs, side_by_side
 from hilum.study import DrawnFinding, Report, Side, Study, View
 
@@ -168,6 +169,27 @@ def test_contradictions_and_hallucinated_priors_are_counted_in_the_drafts() -> N
     assert found["hallucinated_priors"].value == pytest.approx(2 / 3)
 
 
+def test_plain_scores_read_what_the_sentence_says_and_the_others_what_chexpert_reads() -> None:
+    misread = "The heart size and pulmonary vascularity appear within normal limits."
+    references = {"a": "There is cardiomegaly.", "b": misread}
+    found = evaluation.score(references, {"s": {"a": misread, "b": misread}}, with_meteor=False, resamples=20)
+    scores = found.systems["s"]
+    assert scores["findings_f1/Cardiomegaly"].value == 1, "CheXpert's labeller takes both for cardiomegaly"
+    assert scores["findings_recall_micro_14"].value == 1
+    assert scores["findings_recall_micro_14_plain"].value == pytest.approx(1 / 2), "b alone, No Finding"
+
+
+def test_not_verbatim_in_train_leaves_out_what_train_holds() -> None:
+    references = {f"S{k}": f"No effusion. Item {k}." for k in range(50)}
+    train = {f"T{k}": f"no  Effusion.\nItem {k}." for k in range(20)}
+    found = evaluation.score(
+        references, {"s": references}, train=train, text_form="honest", with_meteor=False, resamples=20
+    )
+    assert found.subsets["not verbatim in train"].n == 30
+    assert found.texts["references"].verbatim_from_train == pytest.approx(20 / 50)
+    assert found.texts["s"].distinct == 50 and found.texts["floor:commonest"].verbatim_from_train == 1
+
+
 def test_image_truth_has_its_floors_and_the_reference_as_ceiling() -> None:
     truths = {
         id: [DrawnFinding("Cardiomegaly", "Cardiomegaly/mild", ())] * ("cardiomegaly" in text)
@@ -187,7 +209,13 @@ def test_image_truth_has_its_floors_and_the_reference_as_ceiling() -> None:
     )
     found = dataclasses.replace(
         found,
-        calibration={"Cardiomegaly": {"ece": intervals.Interval(0.1, 0.05, 0.2)}},
+        calibration=probabilities.score(
+            ("Cardiomegaly", "Edema"),
+            np.array([[k % 2, 0] for k in range(20)], float),
+            np.linspace(0, 1, 40).reshape(20, 2),
+            {"Cardiomegaly": (0.2, 2.0)},
+            resamples=20,
+        ),
         grounding={"pointing_game": intervals.Interval(0.5, 0.4, 0.6)},
     )
     assert json.loads(found.to_json())["grounding"]["pointing_game"]["low"] == 0.4
