@@ -117,11 +117,12 @@ def score(
         parts[name] += _clinical(wanted, texts, had_prior, label, plain)
         if truths is not None:
             parts[name].append(truth.image_truth(drawn, [plain(text) for text in texts]))
-    signed = {}
+    signed: dict[str, str] = {}
     if with_meteor:
         try:
             for name, statistics in meteor.count(shown, made).items():
                 parts[name].append(statistics)
+            signed["meteor"] = meteor.SIGNATURE
         except HilumError as error:
             absent["meteor"] = str(error)
     else:

@@ -7,6 +7,7 @@ import shutil
 
 import pytest
 
+from hilum import evaluation
 from hilum.errors import HilumError, MissingDependencyError
 from hilum.metrics import meteor
 
@@ -71,3 +72,14 @@ def test_a_program_that_dies_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("JAVA_TOOL_OPTIONS", "-Xms99999999m")
     with pytest.raises(HilumError, match="METEOR's program failed"):
         meteor.count(["a"], {"s": ["a"]})
+
+
+@needs_java
+def test_a_scorecard_says_by_which_program_it_is() -> None:
+    texts = {"a": SENTENCES[0], "b": SENTENCES[1]}
+    card = evaluation.score(texts, {"s": texts}, resamples=20)
+    assert card.systems["s"]["meteor"].value == pytest.approx(1)
+    assert str(card.protocol["meteor"]).startswith("METEOR 1.5 by its reference program (Java)")
+    assert "meteor" not in card.absent
+    without = evaluation.score(texts, {"s": texts}, with_meteor=False, resamples=20)
+    assert "meteor" not in without.protocol and without.absent["meteor"] == "not asked for"

@@ -25,6 +25,7 @@ STAGE_WEIGHTS = np.array([1.0, 0.6, 0.8, 0.6])
 COUNTS = 23
 """Numbers a report: length of hypothesis and reference, function words of each; for each of the four stages the
 matched content words of each and function words of each; chunks; matched words of each."""
+SIGNATURE = "METEOR 1.5 by its reference program (Java), English parameters, -norm"
 TIME_LIMIT_S = 900
 
 
