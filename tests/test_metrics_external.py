@@ -123,7 +123,7 @@ def ratescore(tmp_path: Path, package: Maker) -> external.RaTEScore:
     return external.RaTEScore(tmp_path / "w")
 
 
-@pytest.mark.parametrize("name", external.MAKERS)
+@pytest.mark.parametrize("name", sorted(external.MAKERS.keys() - {"chrf"}))  # chrF: test_metrics_chrf
 def test_what_is_not_installed_says_so_and_scores_nothing(name: str) -> None:
     metric = external.MAKERS[name](None)
     reason = metric.available()
