@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -16,12 +16,15 @@ from hilum.data.manifest import Dataset
 from hilum.data.targets import targets
 from hilum.errors import DataError, InputError
 from hilum.intake import films_of
-from hilum.metrics import calibration, floors, grounding, intervals
+from hilum.metrics import floors, grounding, intervals, probabilities
 from hilum.metrics.intervals import Interval
+from hilum.metrics.probabilities import Probabilities
 from hilum.metrics.scorecard import Scorecard
-from hilum.page import demo_page
+from hilum.page import score_page
+from hilum.page.beside import differ
+from hilum.page.compare import compare, read
 from hilum.reporter import Reporter
-from hilum.study import Draft, Side, State, Study
+from hilum.study import Draft, Report, Side, State, Study
 from hilum.text.findings import Reading, label
 
 MODEL = "model"
@@ -29,17 +32,9 @@ NEAREST = "floor:nearest-image"
 """The report of the training study whose films look most alike to an encoder that has seen no radiograph."""
 OWN = "retrieval:own-features"
 """The same by the features that the model has learnt: no floor, but a system of its own."""
-SHOWN = 10
+PICTURED = 6
+"""A page shows the films of so many first studies of a part, and of so many first further ones that went wrong."""
 Section = Literal["findings", "report"]
-
-
-@dataclass(frozen=True, slots=True)
-class HeadScore:
-    """How well the head reads one finding: ``roc_auc``, ``average_precision``, ``brier``, ``ece``."""
-
-    positives: int
-    negatives: int
-    measures: Mapping[str, Interval]
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +42,7 @@ class Appraisal:
     """What ``hilum evaluate`` found: drafts, scorecard, how far the findings head can be believed, and, where it
     is known what was drawn where, whether the region maps lie there.
 
-    ``head`` holds every unsided finding with at least three known positives and negatives.
+    ``head`` is about every unsided finding, held against what is known of the studies (``hilum.data.targets``).
     """
 
     dataset: Dataset
@@ -56,36 +51,39 @@ class Appraisal:
     studies: tuple[Study, ...]
     drafts: tuple[Draft, ...]
     card: Scorecard
-    head: Mapping[str, HeadScore]
-    grounding: Mapping[str, Interval]
+
+    @property
+    def head(self) -> Probabilities:
+        """How far the findings head can be believed."""
+        assert self.card.calibration is not None
+        return self.card.calibration
+
+    @property
+    def grounding(self) -> Mapping[str, Interval]:
+        """Whether the region maps lie where something was drawn; empty where that is not known."""
+        return self.card.grounding
+
+    def references(self) -> dict[str, str]:
+        """The texts that the drafts were scored against, by study id."""
+        return {study.id: _reference(study, self.section) for study in self.studies}
 
     def texts(self) -> dict[str, str]:
         """The drafts as they were scored, by study id."""
         return {draft.study: _draft_text(draft, self.section) for draft in self.drafts}
 
     def to_dict(self) -> dict[str, Any]:
-        """The scorecard's JSON with the part, what was scored and the head's areas added."""
+        """The scorecard's JSON with the part and what was scored added."""
         return {
             **self.card.to_dict(),
             "data": self.dataset.info.name,
             "simulated": self.dataset.info.simulated,
             "part": self.part,
             "section": self.section,
-            "calibration": {
-                "roc_auc_macro": self.mean("roc_auc"),
-                "ece_macro": self.mean("ece"),
-                "findings": {
-                    name: {"positives": one.positives, "negatives": one.negatives, **_plain(one.measures)}
-                    for name, one in self.head.items()
-                },
-            },
-            "grounding": _plain(self.grounding),
         }
 
     def mean(self, measure: str) -> float:
         """The mean of a measure of the head over its findings; 0 where there is none."""
-        values = [one.measures[measure].value for one in self.head.values() if measure in one.measures]
-        return float(np.mean(values)) if values else 0.0
+        return self.head.mean[measure].value if measure in self.head.mean else 0.0
 
     def to_text(self) -> str:
         """For a terminal."""
@@ -95,7 +93,7 @@ class Appraisal:
             self.card.to_text().rstrip(),
         ]
         lines.append(
-            f"findings head, macro over {len(self.head)} findings: AUROC {self.mean('roc_auc'):.3f}, "
+            f"findings head, macro over {len(self.head.findings)} findings: AUROC {self.mean('roc_auc'):.3f}, "
             f"ECE {self.mean('ece'):.3f}"
         )
         lines += [
@@ -113,7 +111,8 @@ def appraise(
     ``part`` is ``validation`` or ``test`` of the run's own split, or ``SPLIT/validation``. ``section`` says which
     text is scored: the findings alone (the default on split ``r2gen``, as its papers do) or findings and
     impression. Floors are made from the split's training reports, their constants chosen on its validation
-    reports; the nearest neighbour is by generic image features. Beside them stands retrieval by the run's own.
+    reports; the nearest neighbour is by generic image features, or by what the run's own head says of the findings.
+    Beside them stands retrieval by the run's own features.
     Raises RunError, DataError, InputError.
     """
     reporter = Reporter.load(run)
@@ -148,15 +147,26 @@ def appraise(
         text_form="honest",
         subsets=evaluation.subsets_of(studies),
         truths=truths,
+        predicted={
+            draft.study: {one: found.probability for one, found in draft.findings.items() if "/" not in one}
+            for draft in drafts
+        },
+        thresholds={one: present for one, (_, present) in reporter.run.info.thresholds.items()},
         allow_empty=True,
         resamples=resamples,
         seed=seed,
     )
-    return Appraisal(
-        dataset, f"{split_name}/{name}", section, tuple(studies), tuple(drafts), card,
-        _head_scores(studies, drafts, reporter.run.info.model.findings, resamples, seed),
-        grounded(studies, drafts, resamples, seed),
-    )  # fmt: skip
+    shown = [one for one in reporter.run.info.model.findings if "/" not in one]
+    head = probabilities.score(
+        shown,
+        np.stack([targets(study, shown) for study in studies]),
+        np.array([[draft.findings[one].probability for one in shown] for draft in drafts]),
+        reporter.run.info.thresholds,
+        resamples=resamples,
+        seed=seed,
+    )
+    card = replace(card, calibration=head, grounding=grounded(studies, drafts, resamples, seed))
+    return Appraisal(dataset, f"{split_name}/{name}", section, tuple(studies), tuple(drafts), card)
 
 
 def grounded(
@@ -220,13 +230,70 @@ def keep(run: Path, appraisal: Appraisal) -> None:
 
 
 def page(appraisal: Appraisal, notes: Sequence[str] = ()) -> str:
-    """A page of the scores and the first ten studies of the part, in the order of the split: none is chosen."""
-    shown = [
-        (study, draft, films_of(study, appraisal.dataset.root))
-        for study, draft in list(zip(appraisal.studies, appraisal.drafts, strict=True))[:SHOWN]
-    ]
-    said = f"{appraisal.part} of {appraisal.dataset.info.name}: {appraisal.card.n} studies the model has not seen."
-    return demo_page(shown, appraisal.to_dict(), notes=[said, *notes])
+    """The scorecard's page of a run: everything in the scorecard, and drafts beside what was written.
+
+    Films are shown of ``PICTURED`` first studies of the part, in the order of the split, and of as many first
+    further ones in which draft and reference differ; the rest as text, so that the file stays small.
+    """
+    shown, chosen = pictured(appraisal)
+    dataset, card = appraisal.dataset, appraisal.drafts[0].model
+    part = appraisal.part.rpartition("/")[2]
+    said = {
+        "train": "It has LEARNT from these studies: the numbers say nothing about others.",
+        "validation": "It has not learnt from these studies; its settings and operating points were chosen on them.",
+        "test": "It has not seen these studies.",
+    }[part]
+    pixels = "Simulated films" if dataset.info.simulated else "Real films"
+    scored = "the findings section" if appraisal.section == "findings" else "findings and impression"
+    known = (
+        "what was drawn into the films"
+        if dataset.info.simulated
+        else "the annotators’ codes and what the report states"
+    )
+    truth = f"The findings head’s probabilities for {appraisal.card.n} studies, held against {known}."
+    if part == "validation":
+        truth += " The operating points were chosen on these very studies, which flatters them."
+    return score_page(
+        appraisal.card,
+        appraisal.references(),
+        {MODEL: appraisal.texts()},
+        truth=truth,
+        pictured=[(study, draft, films_of(study, dataset.root)) for study, draft in shown],
+        chosen=chosen,
+        title=f"Scorecard of {card.name} on {dataset.info.name}, {appraisal.part}",
+        notes=[
+            f"The model {card.name}, trained on {card.trained_on}, drafted reports of {appraisal.card.n} studies "
+            f"of {dataset.info.name} ({appraisal.part}). {said} {pixels}; scored is {scored}.",
+            *notes,
+        ],
+    )
+
+
+def pictured(appraisal: Appraisal) -> tuple[list[tuple[Study, Draft]], str]:
+    """The studies whose films a page shows, with the sections that were scored, and the rule in words."""
+    pairs = list(zip(appraisal.studies, appraisal.drafts, strict=True))
+    first, others = pairs[:PICTURED], pairs[PICTURED:]
+    references, texts = appraisal.references(), appraisal.texts()
+    wrong: list[tuple[Study, Draft]] = []
+    for study, draft in others:
+        if len(wrong) == PICTURED:
+            break
+        if differ(compare(read(references[study.id]), read(texts[study.id]))):
+            wrong.append((study, draft))
+    rule = f"the first {len(first)} of the split" if others else "all"
+    if wrong:
+        rule += f", then the first {len(wrong)} of the others that differ"
+    return [_scored(*one, appraisal.section) for one in (*first, *wrong)], rule
+
+
+def _scored(study: Study, draft: Draft, section: Section) -> tuple[Study, Draft]:
+    """Study and draft with the sections that are scored, and no other."""
+    if section == "report" or study.report is None:
+        return study, draft
+    return (
+        replace(study, report=Report(study.report.findings)),
+        replace(draft, sentences=tuple(one for one in draft.sentences if one.section == "findings")),
+    )
 
 
 def _usable(dataset: Dataset, ids: Sequence[str], section: Section) -> list[Study]:
@@ -248,24 +315,3 @@ def _draft_text(draft: Draft, section: Section) -> str:
     if section == "findings":
         return draft.findings_text
     return f"{draft.findings_text} {draft.impression}".strip()
-
-
-def _head_scores(
-    studies: Sequence[Study], drafts: Sequence[Draft], names: Sequence[str], resamples: int, seed: int
-) -> dict[str, HeadScore]:
-    shown = [name for name in names if "/" not in name]
-    wanted_SF = np.stack([targets(study, shown) for study in studies])
-    scores = {}
-    for column, name in enumerate(shown):
-        known = ~np.isnan(wanted_SF[:, column])
-        truth = wanted_SF[known, column] == 1
-        positives, negatives = int(truth.sum()), int((~truth).sum())
-        if min(positives, negatives) >= objectives.MIN_POSITIVES:
-            given = np.array([draft.findings[name].probability for draft in drafts])[known]
-            measured = calibration.intervals(truth, given, resamples=resamples, seed=seed)
-            scores[name] = HeadScore(positives, negatives, measured)
-    return scores
-
-
-def _plain(measures: Mapping[str, Interval]) -> dict[str, dict[str, float]]:
-    return {name: {"value": one.value, "low": one.low, "high": one.high} for name, one in measures.items()}

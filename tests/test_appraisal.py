@@ -1,9 +1,11 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import replace
 from pathlib import Path
 
+import jsonschema
 import numpy as np
 import pytest
 
@@ -12,9 +14,12 @@ from hilum.data.manifest import Dataset
 from hilum.errors import DataError, InputError
 from hilum.metrics.intervals import Interval
 from hilum.recipes import tiny
-from hilum.study import Draft, ModelCard, RegionMap, Sentence
+from hilum.study import Draft, ModelCard, RegionMap, Report, Sentence
 from hilum.training import StageConfig
 from tests import made
+from tests.browser import Page, assert_self_contained
+
+SCHEMA = Path(__file__).parents[1] / "docs" / "schemas" / "score.schema.json"
 
 
 @pytest.fixture(scope="module")
@@ -50,7 +55,7 @@ def test_what_has_learnt_beats_every_floor_and_says_so(run: Path, data: Dataset)
     assert systems["model"]["bleu_4"].value == pytest.approx(1.0, abs=0.15)
     assert systems["floor:commonest"]["bleu_4"].value < 0.7
     assert found.card.systems["model"]["image_truth_side_accuracy"].value == 1.0
-    effusion = found.head["Pleural Effusion"]
+    effusion = found.head.findings["Pleural Effusion"]
     assert (effusion.positives, effusion.negatives) == (8, 4) and effusion.measures["roc_auc"].value == 1.0
     assert {"pointing_game", "iou_mean", "attention_inside", "chance_inside"} <= set(found.grounding)
     text = found.to_text()
@@ -73,11 +78,77 @@ def test_scores_are_kept_in_the_run_and_survive_a_second_part(run: Path, data: D
     (run / "scores.json").unlink()
 
 
-def test_a_page_holds_scores_and_studies(run: Path, data: Dataset) -> None:
-    found = appraisal.appraise(run, data.root, "test", resamples=100)
-    page = appraisal.page(found, ["A note."])
-    assert "A note." in page and "floor" in page and "imulated" in page
-    assert page.count("data:image/") >= 10
+@pytest.fixture(scope="module")
+def found(run: Path, data: Dataset) -> appraisal.Appraisal:
+    return appraisal.appraise(run, data.root, "test", resamples=100)
+
+
+def test_the_json_follows_the_published_schema(found: appraisal.Appraisal) -> None:
+    plain = json.loads(json.dumps(found.to_dict(), allow_nan=False))
+    jsonschema.validate(plain, json.loads(SCHEMA.read_text(encoding="utf-8")))
+    one = plain["calibration"]["findings"]["Pleural Effusion"]
+    assert one["roc"]["false_positive_rate"][0] == 0 and one["roc"]["sensitivity"][-1] == 1
+    assert set(one["operating_points"]) == {"present from", "absent below"}
+    assert one["operating_points"]["present from"]["sensitivity"]["value"] == 1.0
+    assert sum(one_bin["n"] for one_bin in one["reliability"]) == one["n"] == 12
+    assert plain["calibration"]["pooled"]["n"] == sum(
+        each["n"] for each in plain["calibration"]["findings"].values()
+    )
+
+
+def test_the_head_s_findings_make_a_floor(found: appraisal.Appraisal) -> None:
+    assert "floor:nearest-labels" in found.card.systems
+    assert "floor:nearest-labels" in found.card.tests["model"]
+
+
+def test_a_page_holds_scores_calibration_and_studies_with_their_films(found: appraisal.Appraisal) -> None:
+    html = appraisal.page(found, ["A note."])
+    assert_self_contained(html)
+    page = Page(html)
+    for text in (
+        "A note.", "12 reports", "It has not seen these studies. Simulated films", "Lift over the best floor",
+        "Calibration of the findings’ probabilities", "held against what was drawn into the films",
+        "Region maps against what was drawn", "Confusion of findings", "nearest labels floor",
+    ):  # fmt: skip
+        assert text in page.text, text
+    studies = page.all("section", "study")
+    assert 6 <= len(studies) <= 12
+    first = [study.id for study in found.studies[:6]]
+    assert [one for one in re.findall(r">Study (.*?)</h3>", html)][:6] == first
+    assert len(page.all("svg", "diagram")) == 3 * (1 + len(found.head.findings))
+
+
+def test_what_is_shown_is_what_was_scored(found: appraisal.Appraisal) -> None:
+    said = (Sentence("Clear.", "findings", -1.0), Sentence("Nothing.", "impression", -1.0))
+    study, draft = (
+        replace(found.studies[0], report=Report("A.", "B.")),
+        replace(found.drafts[0], sentences=said),
+    )
+    one = replace(found, section="findings", studies=(study,), drafts=(draft,))
+    assert one.references() == {study.id: "A."} and one.texts() == {draft.study: "Clear."}
+    shown = appraisal.pictured(one)[0]
+    assert shown[0][0].report == Report("A.") and shown[0][1].sentences == said[:1]
+
+
+def test_the_studies_with_films_are_the_first_and_the_first_that_differ(found: appraisal.Appraisal) -> None:
+    wrong = {4, 7, 9}
+    drafts = [
+        replace(
+            draft,
+            study=f"s{number}",
+            sentences=(
+                Sentence("There is a rib fracture." if number in wrong else "Clear.", "findings", -1.0),
+            ),
+        )
+        for number, draft in enumerate(found.drafts)
+    ]
+    studies = [
+        replace(study, id=f"s{number}", report=Report("The lungs are clear."))
+        for number, study in enumerate(found.studies)
+    ]
+    shown, rule = appraisal.pictured(replace(found, studies=tuple(studies), drafts=tuple(drafts)))
+    assert [study.id for study, _ in shown] == ["s0", "s1", "s2", "s3", "s4", "s5", "s7", "s9"]
+    assert rule == "the first 6 of the split, then the first 2 of the others that differ"
 
 
 def test_parts_that_do_not_exist_are_refused(run: Path, data: Dataset) -> None:

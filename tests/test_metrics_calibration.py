@@ -175,3 +175,11 @@ def test_owners_must_fit_the_answers() -> None:
     for owner_N in (np.arange(4), np.arange(5) - 1, np.arange(5) + 3):
         with pytest.raises(ValueError, match="owners"):
             calibration.spreads(truth_N, probability_N, owner_N=owner_N, owners=5)
+
+
+def test_the_ece_s_interval_holds_its_value_and_does_not_fold_up() -> None:
+    """Probabilities that are right: the ECE is small, what it may be is not."""
+    for seed in range(8):
+        found = calibration.intervals(*made(150, seed), resamples=200)["ece"]
+        assert found.low <= found.value <= found.high
+        assert found.high - found.low > 0.02

@@ -162,7 +162,7 @@ def _one(
     return FindingScore(
         int(truth_N.sum()),
         int((~truth_N).sum()),
-        {name: one.interval() for name, one in spread.items() if np.isfinite(one.value)},
+        {name: calibration.interval(name, one) for name, one in spread.items() if np.isfinite(one.value)},
         curves.reliability(truth_N, given_N, owner_N=owner_N, owners=owners, resamples=resamples, seed=seed),
         curves.steps(truth_N, given_N),
         roc,
@@ -174,14 +174,15 @@ def _one(
 def _mean(spreads: Sequence[Mapping[str, Spread]]) -> dict[str, Interval]:
     if not spreads:
         return {}
-    return {
+    means = {
         name: Spread(
             float(np.mean([one[name].value for one in spreads])),
             _known([one[name].resampled_R for one in spreads]),
             _known([one[name].without_N for one in spreads]),
-        ).interval()
+        )
         for name in spreads[0]
     }
+    return {name: calibration.interval(name, mean) for name, mean in means.items()}
 
 
 def _known(rows: Sequence[Floats]) -> Floats:

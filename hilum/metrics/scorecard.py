@@ -13,6 +13,7 @@ from rich.console import Console
 from rich.table import Table
 
 from hilum.metrics.intervals import Interval
+from hilum.metrics.probabilities import Probabilities
 
 FLOOR, CEILING = "floor:", "ceiling:"
 """How the names of systems begin that nobody would use: what any system must beat, what none here can."""
@@ -143,7 +144,7 @@ class Scorecard:
     reports, ….
 
     Where they apply: ``image_truth`` holds, by system and drawn kind, the counts of ``truth.counts``;
-    ``calibration``, by finding, and ``grounding`` hold what a model's probabilities and regions are worth.
+    ``calibration`` and ``grounding`` hold what a model's probabilities of findings and its regions are worth.
     """
 
     n: int
@@ -156,7 +157,7 @@ class Scorecard:
     subsets: Mapping[str, Subset] = field(default_factory=dict)
     protocol: Mapping[str, str | int | float] = field(default_factory=dict)
     image_truth: Mapping[str, Mapping[str, Mapping[str, int]]] = field(default_factory=dict)
-    calibration: Mapping[str, Mapping[str, Interval]] = field(default_factory=dict)
+    calibration: Probabilities | None = None
     grounding: Mapping[str, Interval] = field(default_factory=dict)
 
     def to_dict(self) -> dict[str, Any]:
@@ -167,8 +168,8 @@ class Scorecard:
                 system: {kind: dict(tally) for kind, tally in kinds.items()}
                 for system, kinds in self.image_truth.items()
             }
-        if self.calibration:
-            where_they_apply["calibration"] = _plain(self.calibration)
+        if self.calibration is not None:
+            where_they_apply["calibration"] = self.calibration.to_dict()
         if self.grounding:
             where_they_apply["grounding"] = _plain(self.grounding)
         return {

@@ -2,9 +2,15 @@
 
 films      films and region maps as pictures that fit into the page
 compare    what the draft says beside what the reference says: agree, other side, missed, invented
-card       the scorecard of anybody's reports: lift, plots, tables, confusion of findings, report beside report
-scorecard  the table and the plot of a model beside its floors
-render     the two pages: one draft, or a demo with its scorecard
+confusion  how often each of the four values in one text met each in another
+beside     report beside report, without films
+studies    one study ready to be shown: films, draft, reference, what differs
+scorecard  one metric of every system as a plot
+curves     reliability, ROC and precision–recall as diagrams
+render     what every page shares, and the page of one draft
+card       the scorecard's page: anybody's reports, or a model's drafts with their films
+describe   the page of a data set
+charts     its charts
 plain      a draft for a terminal
 draft      the Draft as JSON (``docs/schemas/draft.schema.json``)
 """
@@ -12,6 +18,6 @@ draft      the Draft as JSON (``docs/schemas/draft.schema.json``)
 from hilum.page.card import score_page
 from hilum.page.draft import draft_json
 from hilum.page.plain import draft_text
-from hilum.page.render import demo_page, draft_page
+from hilum.page.render import draft_page
 
-__all__ = ["demo_page", "draft_json", "draft_page", "draft_text", "score_page"]
+__all__ = ["draft_json", "draft_page", "draft_text", "score_page"]

@@ -1,17 +1,13 @@
-"""The scorecard's page: lift over the floors, tables that sort, the confusion of findings, report beside report."""
+"""The scorecard's page: lift over the floors, tables that sort, calibration, confusion, drafts beside reports."""
 
 from __future__ import annotations
 
-import base64
-import hashlib
-from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from functools import cache
 
-from markupsafe import Markup
-
 from hilum.metrics.intervals import Interval
+from hilum.metrics.probabilities import FEW, Probabilities
 from hilum.metrics.scorecard import (
     DRAWN_COLUMNS,
     EXTERNAL_COLUMNS,
@@ -23,16 +19,37 @@ from hilum.metrics.scorecard import (
     differs,
     is_yardstick,
 )
-from hilum.page import scorecard as scores
-from hilum.page.compare import Comparison, Kind, Run, compare, runs
-from hilum.page.render import environment, resource
-from hilum.study import DISCLAIMER, Finding, State
-from hilum.text.findings import NO_FINDING, OBSERVATIONS, Reading, label
+from hilum.page import curves
+from hilum.page.beside import beside as put_beside
+from hilum.page.compare import read as read_plainly
+from hilum.page.confusion import STATE_LETTERS, STATE_NAMES, confusion
+from hilum.page.render import render
+from hilum.page.scorecard import kind, named, plot
+from hilum.page.studies import Item, show
+from hilum.study import Finding
 
 SHOWN = 200
 """How many reports stand side by side on a page; the first ones, none is chosen."""
+FILM_SIDE = 384
+"""In a page of many studies a film is shown at most this long, in pixels."""
 NAMES = {
-    **scores.METRICS,
+    "image_truth_f1_macro": "Findings F1 (drawn), macro",
+    "image_truth_side_accuracy": "Side right (drawn)",
+    "findings_f1_macro_14": "CheXpert-14 F1, macro",
+    "bleu_4": "BLEU-4",
+    "rouge_l": "ROUGE-L",
+    "cider": "CIDEr",
+    "image_truth_f1_micro": "Findings F1 (drawn), micro",
+    "findings_f1_micro_14": "CheXpert-14 F1, micro",
+    "findings_f1_example_14": "CheXpert-14 F1, by example",
+    "findings_f1_macro_5": "CheXpert-5 F1, macro",
+    "findings_f1_micro_5": "CheXpert-5 F1, micro",
+    "findings_f1_example_5": "CheXpert-5 F1, by example",
+    "meteor": "METEOR",
+    "bleu_1": "BLEU-1",
+    "bleu_2": "BLEU-2",
+    "bleu_3": "BLEU-3",
+    "cider_d": "CIDEr-D",
     "findings_f1_macro_14_plain": "F1 of what is said, 14, macro",
     "findings_f1_micro_14_plain": "F1 of what is said, 14, micro",
     "findings_side_accuracy": "Side right",
@@ -52,22 +69,25 @@ NAMES = {
     "radgraph_f1_complete": "RadGraph-F1, complete",
     "ratescore": "RaTEScore",
     "green": "GREEN",
+    "bertscore_f1": "BERTScore F1",
+    "chrf": "chrF",
+    "pointing_game": "Peak of the map inside the drawn box",
+    "attention_inside": "Share of the attention inside",
+    "chance_inside": "The same of attention spread evenly (chance)",
+    "iou_mean": "Overlap of the boxes (IoU), mean",
+    "iou_at_50": "Boxes that overlap by half or more",
+    "roc_auc": "AUROC",
+    "average_precision": "Average precision",
+    "brier": "Brier score (less is better)",
+    "ece": "ECE (less is better)",
 }
-STATES: tuple[State | None, ...] = (State.PRESENT, State.UNCERTAIN, State.ABSENT, None)
-"""The rows and columns of a confusion table; ``None`` is not mentioned."""
-STATE_NAMES = ("present", "uncertain", "absent", "not mentioned")
-STATE_LETTERS = ("P", "U", "A", "–")
-
-Read = Callable[[str], Mapping[str, Finding]]
-
-
-@dataclass(frozen=True, slots=True)
-class Confusion:
-    """How often each of the four values of one observation in the reference met each in the hypothesis."""
-
-    name: str
-    counts: tuple[tuple[int, ...], ...]
-    """4 × 4: rows the reference, columns the hypothesis, both in the order of ``STATES``."""
+LESS_IS_BETTER = ("contradictions", "hallucinated_priors")
+_TABLES: tuple[tuple[str, Sequence[str]], ...] = (
+    ("Text", tuple(TEXT_COLUMNS)),
+    ("Findings", (*FINDINGS_COLUMNS, *LESS_IS_BETTER)),
+    ("By models from elsewhere", tuple(EXTERNAL_COLUMNS)),
+    ("What was drawn", tuple(DRAWN_COLUMNS)),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,51 +98,30 @@ class _Lead:
     lift: Lift
 
 
-@dataclass(frozen=True, slots=True)
-class _Made:
-    """One system's text for one report."""
-
-    system: str
-    text: tuple[Run, ...]
-    reference: tuple[Run, ...]
-    comparisons: tuple[Comparison, ...]
-
-    def of_kind(self, kind: str) -> list[Comparison]:
-        return [one for one in self.comparisons if one.kind.value == kind]
-
-
-@dataclass(frozen=True, slots=True)
-class _Report:
-    id: str
-    made: tuple[_Made, ...]
-
-    @property
-    def differs(self) -> bool:
-        return any(one.kind in _DIFFERS for each in self.made for one in each.comparisons)
-
-
-_DIFFERS = (Kind.OTHER_SIDE, Kind.MISSED, Kind.INVENTED)
-
-
 def score_page(
     card: Scorecard,
     references: Mapping[str, str],
     systems: Mapping[str, Mapping[str, str]],
     *,
     beside: Scorecard | None = None,
+    truth: str = "",
+    pictured: Iterable[Item] = (),
+    chosen: str = "",
     title: str = "Scorecard",
     notes: Sequence[str] = (),
     shown: int = SHOWN,
 ) -> str:
-    """One self-contained HTML file of a scorecard: headline, plots, tables, confusion of findings, reports.
+    """One self-contained HTML file of a scorecard: headline, plots, tables, calibration, confusion, reports.
 
     ``references`` and ``systems`` are the texts (by id) that ``card`` was made of; the first ``shown`` of them
     stand side by side with what differs coloured. What a text says is read plainly (``Reading.PLAIN``), as a
     person would; the scores themselves are those of the card. ``beside`` is the card of the same texts in
-    another text form: where the two differ their numbers are set next to each other. ``notes`` are paragraphs
-    of plain text for the head of the page. Readable without a script, which only sorts tables.
-    Raises ValueError where a system of the texts is not in the card, a report has no text, or the card holds
-    no score.
+    another text form: where the two differ their numbers are set next to each other. ``truth`` says in a sentence
+    what the probabilities of findings were held against, where the card has any. ``pictured`` are studies
+    to be shown with their films and region maps, and not again among the texts; ``chosen`` is the rule by which
+    they were chosen. ``notes`` are paragraphs of plain text for the head of the page. Readable without a script,
+    which only sorts tables. Raises ValueError where a system of the texts is not in the card, a report has no
+    text, the card holds no score, or films do not fit their study.
     """
     for system, texts in systems.items():
         missing = [id for id in references if id not in texts]
@@ -130,90 +129,78 @@ def score_page(
             raise ValueError(
                 f"{system} is not in the scorecard" if not missing else f"{system}: {missing[:5]}"
             )
+    if not any(card.systems.values()):
+        raise ValueError("the scorecard holds no score")
 
     @cache
     def read(text: str) -> Mapping[str, Finding]:
-        return label(text, further=True, reading=Reading.PLAIN)
+        return read_plainly(text)
 
-    plain = card.to_dict()
     ours = [system for system in card.systems if not is_yardstick(system)]
     plotted = [name for name in HEADLINE if ours and name in card.systems[ours[0]]]
-    script = resource("card.js")
-    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode("ascii")
-    return environment().get_template("card.html").render(
-        title=title,
-        style=Markup(resource("page.css") + resource("card.css")),
-        script=Markup(script),
-        script_digest=digest,
-        disclaimer=DISCLAIMER,
+    studies = [show(number, item, FILM_SIDE) for number, item in enumerate(pictured)]
+    seen = {one.study.id for one in studies}
+    text_only = [id for id in references if id not in seen]
+    leads = {system: _leads(card, system) for system in ours}
+    confusions = {
+        system: confusion(references, systems[system], read) for system in systems if system in ours
+    }
+    sections = (
+        ("lift", "Lift", True),
+        ("plots", "Beside the floors", bool(plotted)),
+        ("tables", "Scores", True),
+        ("forms", "Text forms", beside is not None),
+        ("subsets", "Subsets", bool(card.subsets)),
+        ("truth", "Said and drawn", bool(card.image_truth)),
+        ("grounding", "Region maps", bool(card.grounding)),
+        ("calibration", "Calibration", card.calibration is not None),
+        ("confusion-1", "Confusion", bool(confusions)),
+        ("studies", "Studies", bool(studies)),
+        ("reports", "Reports", bool(text_only[:shown])),
+        ("protocol", "Protocol", True),
+    )
+    return render(
+        "card.html",
+        title,
+        studies,
+        styles=("page.css", "card.css"),
+        scripts=("card.js", "page.js"),
         simulated_films=bool(card.image_truth),
-        simulated_model=False,
-        most_sentences=0,
         notes=notes,
+        sections=[(id, name) for id, name, there in sections if there],
         card=card,
         beside=beside,
         ours=ours,
-        leads={system: _leads(card, system) for system in ours},
-        plots=[replace(scores.table(plain, metric).plot, title=_name(metric)) for metric in plotted],
+        leads=leads,
+        plots=[plot(card, metric, _name(metric)) for metric in plotted],
         names={**NAMES, **{name: _name(name) for each in card.systems.values() for name in each}},
-        kinds={system: _kind(system) for system in card.systems},
+        kind=kind,
+        named=named,
         tables=[
             (heading, columns)
             for heading, wanted in _TABLES
             if (columns := [name for name in wanted if any(name in each for each in card.systems.values())])
         ],
+        best=_best(card),
+        tested={
+            system: [name for name in HEADLINE if any(name in found for found in others.values())]
+            for system, others in card.tests.items()
+        },
         differing=[] if beside is None else _differing(card, beside),
         every=sorted({name for each in card.systems.values() for name in each}, key=_rank),
-        confusions={
-            system: confusion(references, systems[system], read) for system in systems if system in ours
-        },
+        head=card.calibration,
+        truth=truth,
+        figures=_figures(card.calibration),
+        canvas=curves.CANVAS,
+        few=FEW,
+        confusions=confusions,
         states=list(zip(STATE_NAMES, STATE_LETTERS, strict=True)),
-        cell_kind=_cell_kind,
-        reports=[_report(id, references[id], systems, read) for id in list(references)[:shown]],
+        chosen=chosen,
+        reports=[put_beside(id, references[id], systems, read) for id in text_only[:shown]],
+        left_out=len(text_only[shown:]),
         number=_number,
-    )  # fmt: skip
-
-
-def confusion(
-    references: Mapping[str, str], hypotheses: Mapping[str, str], read: Read | None = None
-) -> tuple[Confusion, ...]:
-    """The 4 × 4 table of every CheXpert observation that either side states or rules out, counted by report.
-
-    ``read`` gives a text's findings; unless given, the labeller's plain reading. Each table sums to the number
-    of references. Raises KeyError where a reference has no hypothesis.
-    """
-    read = read or (lambda text: label(text, further=True, reading=Reading.PLAIN))
-    pairs = [(read(text), read(hypotheses[id])) for id, text in references.items()]
-    found = []
-    for name in OBSERVATIONS:
-        met = Counter((_state(wanted, name), _state(made, name)) for wanted, made in pairs)
-        if met.keys() - {(None, None)}:
-            found.append(
-                Confusion(name, tuple(tuple(met[row, column] for column in STATES) for row in STATES))
-            )
-    return tuple(found)
-
-
-_TABLES: tuple[tuple[str, Sequence[str]], ...] = (
-    ("Text", tuple(TEXT_COLUMNS)),
-    ("Findings", (*FINDINGS_COLUMNS, "contradictions", "hallucinated_priors")),
-    ("By models from elsewhere", tuple(EXTERNAL_COLUMNS)),
-    ("What was drawn", tuple(DRAWN_COLUMNS)),
-)
-
-
-def _state(findings: Mapping[str, Finding], name: str) -> State | None:
-    return findings[name].state if name in findings else None
-
-
-def _cell_kind(name: str, row: int, column: int) -> str:
-    """The class of a cell: as ``compare`` sees it, uncertain counting as stated and silence as no "no"."""
-    if row == column:
-        return "same"
-    if name == NO_FINDING:
-        return "other"
-    stated = (row < 2, column < 2)
-    return {(True, True): "agree", (True, False): "missed", (False, True): "invented"}.get(stated, "other")
+        p_words=_p_words,
+    )
 
 
 def _leads(card: Scorecard, system: str) -> list[_Lead]:
@@ -225,6 +212,27 @@ def _leads(card: Scorecard, system: str) -> list[_Lead]:
     ]
 
 
+def _figures(probabilities: Probabilities | None) -> list[curves.Figure]:
+    """All answers pooled, then every finding, the commonest first."""
+    if probabilities is None or probabilities.pooled is None:
+        return []
+    ordered = sorted(probabilities.findings.items(), key=lambda pair: -pair[1].positives)
+    return [
+        curves.figure("All findings pooled", probabilities.pooled),
+        *(curves.figure(name, score) for name, score in ordered),
+    ]
+
+
+def _best(card: Scorecard) -> dict[str, float]:
+    """The best value of each metric among systems and floors, as shown."""
+    found: dict[str, list[float]] = {}
+    for system, scores in card.systems.items():
+        if kind(system) != "ceiling":
+            for name, score in scores.items():
+                found.setdefault(name, []).append(score.value)
+    return {name: min(values) if name in LESS_IS_BETTER else max(values) for name, values in found.items()}
+
+
 def _name(metric: str) -> str:
     return NAMES.get(metric, metric.replace("_", " "))
 
@@ -234,38 +242,14 @@ def _rank(metric: str) -> tuple[int, str]:
     return (known.index(metric) if metric in known else len(known), metric)
 
 
-def _kind(system: str) -> str:
-    return system.partition(":")[0] if is_yardstick(system) else "model"
-
-
 def _differing(card: Scorecard, beside: Scorecard) -> list[str]:
     """The text metrics (no other depends on the text form) in which a system's figures differ as shown."""
     return [name for name in TEXT_COLUMNS if differs(card, beside, name)]
 
 
-def _report(id: str, reference: str, systems: Mapping[str, Mapping[str, str]], read: Read) -> _Report:
-    made = []
-    for system, texts in systems.items():
-        compared = compare(read(reference), read(texts[id]))
-        made.append(
-            _Made(
-                system,
-                runs(texts[id], _marks(compared, "draft")),
-                runs(reference, _marks(compared, "reference")),
-                compared,
-            )
-        )
-    return _Report(id, tuple(made))
-
-
-def _marks(compared: Sequence[Comparison], side: str) -> list[tuple[int, int, Kind, str]]:
-    return [
-        (low, high, one.kind, one.name)
-        for one in compared
-        if (finding := getattr(one, side)) is not None
-        for low, high in finding.evidence
-    ]
-
-
 def _number(value: float) -> str:
     return f"{value:.3f}"
+
+
+def _p_words(p_value: float) -> str:
+    return "p < .001" if p_value < 0.001 else f"p = {p_value:.3f}".replace("0.", ".", 1)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from itertools import pairwise
+from typing import Literal
 
 from hilum.study import Finding, Side, State
-from hilum.text.findings import NO_FINDING
+from hilum.text.findings import NO_FINDING, Reading, label
 
 
 class Kind(StrEnum):
@@ -68,6 +69,24 @@ def compare(reference: Mapping[str, Finding], draft: Mapping[str, Finding]) -> t
         if kind is not None:
             compared.append(Comparison(name, kind, reference.get(name), draft.get(name)))
     return tuple(sorted(compared, key=lambda one: _SEVERITY.index(one.kind)))
+
+
+def read(text: str) -> Mapping[str, Finding]:
+    """What the sentences say, not what CheXpert's labeller makes of them: a person compares here."""
+    return label(text, further=True, reading=Reading.PLAIN)
+
+
+def marks(
+    compared: Iterable[Comparison], side: Literal["reference", "draft"], start: int = 0
+) -> list[tuple[int, int, Kind, str]]:
+    """The evidence of every compared finding in one of the texts, in characters from ``start`` on."""
+    return [
+        (low - start, high - start, one.kind, one.name)
+        for one in compared
+        for finding in (one.reference if side == "reference" else one.draft,)
+        if finding is not None
+        for low, high in finding.evidence
+    ]
 
 
 @dataclass(frozen=True, slots=True)
