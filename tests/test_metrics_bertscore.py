@@ -123,7 +123,9 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     BertTokenizerFast(vocab=str(place / "vocab.txt")).save_pretrained(place)
     torch.manual_seed(0)
     shape = {"hidden_size": 8, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 16}
-    BertModel(BertConfig(len(WORDS), max_position_embeddings=LONGEST, **shape)).save_pretrained(place)
+    BertModel(BertConfig(vocab_size=len(WORDS), max_position_embeddings=LONGEST, **shape)).save_pretrained(
+        place
+    )
     return place.parent
 
 
