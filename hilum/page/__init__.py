@@ -11,6 +11,7 @@ render     what every page shares, and the page of one draft
 card       the scorecard's page: anybody's reports, or a model's drafts with their films
 describe   the page of a data set
 charts     its charts
+captions   its figures in words
 plain      a draft for a terminal
 draft      the Draft as JSON (``docs/schemas/draft.schema.json``)
 """
