@@ -30,7 +30,7 @@ class SummaryConfig:
     hidden: int = 192
     attention: int = 64
     bag: int = 64
-    dropout: float = 0.3
+    dropout: float = 0.25
 
 
 @dataclass(frozen=True, slots=True)

@@ -51,7 +51,7 @@ class SummaryTraining:
     )
     split: str = "clean"
     members: int = 3
-    epochs: int = 12
+    epochs: int = 18
     batch_size: int = 32
     rate: float = 3e-3
     weight_decay: float = 0.01
@@ -62,7 +62,7 @@ class SummaryTraining:
     averaging: float = 0.99
     """The weights that are kept are an exponential average of the weights of the steps."""
     min_count: int = 3
-    validate_every: int = 4
+    validate_every: int = 6
     """After so many epochs, and the last, drafts for the validation reports are scored; nothing is chosen by it."""
     seed: int = 0
     clip: float = 1.0

@@ -12,6 +12,10 @@ from hilum.metrics import rouge
 from hilum.models.ensemble import Ensemble
 from hilum.models.summary_model import Source, SummaryModel, batch
 
+EVENNESS = 0.5
+"""The power of a hypothesis' probability that weighs it in the consensus: the few that a search keeps look surer than
+they are. Chosen on validation (docs/log.md, "impressions")."""
+
 
 @torch.no_grad()
 def write(
@@ -32,9 +36,9 @@ def choose(source: Source, hypotheses: Sequence[Hypothesis]) -> tuple[str, float
     """
     texts = [source.vocabulary.decode(hypothesis.tokens) for hypothesis in hypotheses]
     best = max(hypothesis.log_prob for hypothesis in hypotheses)
-    weights = [math.exp(hypothesis.log_prob - best) for hypothesis in hypotheses]
-    place = consensus([rouge.words(text) for text in texts], weights)
-    return texts[place], weights[place] / sum(weights)
+    shares = [math.exp(hypothesis.log_prob - best) for hypothesis in hypotheses]
+    place = consensus([rouge.words(text) for text in texts], [share**EVENNESS for share in shares])
+    return texts[place], shares[place] / sum(shares)
 
 
 def consensus(texts: Sequence[Sequence[str]], weights: Sequence[float]) -> int:
