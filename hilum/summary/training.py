@@ -50,7 +50,7 @@ class SummaryTraining:
         default_factory=lambda: SearchConfig(beams=12, max_tokens=80, forbidden=(PAD, START, UNKNOWN))
     )
     split: str = "clean"
-    members: int = 3
+    members: int = 1
     epochs: int = 18
     batch_size: int = 32
     rate: float = 3e-3
@@ -76,7 +76,7 @@ def impression() -> SummaryTraining:
 def impression_tiny() -> SummaryTraining:
     """Learns some made reports in seconds: for tests and for reading the code."""
     return replace(
-        impression(), name="impression-tiny", members=2, epochs=30, batch_size=8, rate=1e-2, warmup=5, min_count=1,
+        impression(), name="impression-tiny", members=2, epochs=20, batch_size=12, rate=1e-2, warmup=5, min_count=1,
         model=SummaryConfig(vocabulary=0, embedding=24, width=24, hidden=32, attention=16, bag=8, dropout=0.0),
         search=SearchConfig(beams=4, max_tokens=20), word_dropout=0.0, averaging=0.9,
     )  # fmt: skip
