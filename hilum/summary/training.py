@@ -73,11 +73,6 @@ def impression() -> SummaryTraining:
     return SummaryTraining("impression", SummaryConfig(vocabulary=0))
 
 
-def impression_ensemble() -> SummaryTraining:
-    """Two of them, their word probabilities averaged: twice the time for both learning and writing."""
-    return replace(impression(), name="impression-ensemble", members=2)
-
-
 def impression_tiny() -> SummaryTraining:
     """Learns some made reports in seconds: for tests and for reading the code."""
     return replace(
@@ -89,7 +84,6 @@ def impression_tiny() -> SummaryTraining:
 
 RECIPES: dict[str, Callable[[], SummaryTraining]] = {
     "impression": impression,
-    "impression-ensemble": impression_ensemble,
     "impression-tiny": impression_tiny,
 }
 
