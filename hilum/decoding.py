@@ -16,6 +16,9 @@ from hilum.models.decoders import Decoder
 from hilum.models.memory import Memory
 from hilum.text.tokenizer import END, PAD, START, UNKNOWN
 
+SHED = 0.75
+"""Rows of drafts that have ended are dropped when no more than this share of them is still open."""
+
 
 @dataclass(frozen=True, slots=True)
 class SearchConfig:
@@ -116,32 +119,42 @@ def sample(
     state = decoder.start(memory, draws)
     tokens_RT = torch.full((studies * draws, 1), START)
     score_R, open_R = torch.zeros(studies * draws), torch.ones(studies * draws, dtype=torch.bool)
+    draw_R = torch.arange(draws).repeat(studies)
+    found: list[set[Hypothesis]] = [set() for _ in range(studies)]
+
+    def keep(rows_R: Tensor) -> None:
+        each = len(tokens_RT) // studies
+        for row in rows_R.tolist():
+            tokens = tuple(token for token in tokens_RT[row, 1:].tolist() if token not in (PAD, END))
+            found[row // each].add(Hypothesis(tokens, float(score_R[row]), not bool(open_R[row])))
+
     for _ in range(config.max_tokens):
         logits_RV, _, state = decoder.step(tokens_RT[:, -1], state, memory)
         own_RV = torch.log_softmax(logits_RV.float(), -1)
         allowed_RV = _allowed(own_RV.clone(), tokens_RT, config, banned_BV)
         uniform_kV = torch.rand(draws, own_RV.shape[-1], generator=generator)
-        gumbel_RV = -torch.log(-torch.log(uniform_kV.clamp_min(1e-20))).repeat(studies, 1)
+        gumbel_RV = -torch.log(-torch.log(uniform_kV.clamp_min(1e-20)))[draw_R]
         drawn_R = (allowed_RV / config.temperature + gumbel_RV).argmax(-1).where(open_R, PAD)
         score_R = score_R + own_RV.gather(1, drawn_R.unsqueeze(1)).squeeze(1) * open_R
         tokens_RT = torch.cat([tokens_RT, drawn_R.unsqueeze(1)], 1)
         open_R = open_R & (drawn_R != END)
-        if not open_R.any():
+        # Every study keeps equally many rows, its open ones among them: what has ended need not go on.
+        open_Bk = open_R.view(studies, -1)
+        widest = int(open_Bk.sum(1).max())
+        if widest <= SHED * open_Bk.shape[1]:
+            order_Bk = torch.argsort(open_Bk.to(torch.uint8), dim=1, descending=True, stable=True)
+            rows_Bk = order_Bk + torch.arange(studies).unsqueeze(1) * open_Bk.shape[1]
+            keep(rows_Bk[:, widest:].flatten())
+            rows_R = rows_Bk[:, :widest].flatten()
+            state, tokens_RT = state.select(rows_R), tokens_RT[rows_R]
+            score_R, open_R, draw_R = score_R[rows_R], open_R[rows_R], draw_R[rows_R]
+        if not widest:
             break
-    found: list[list[Hypothesis]] = []
-    for study in range(studies):
-        drafts = {
-            Hypothesis(
-                tuple(token for token in tokens_RT[row, 1:].tolist() if token not in (PAD, END)),
-                float(score_R[row]),
-                not bool(open_R[row]),
-            )
-            for row in range(study * draws, (study + 1) * draws)
-        }
-        found.append(
-            sorted(drafts, key=lambda one: (one.finished, rank(one, config), one.tokens), reverse=True)
-        )
-    return found
+    keep(torch.arange(len(tokens_RT)))
+    return [
+        sorted(drafts, key=lambda one: (one.finished, rank(one, config), one.tokens), reverse=True)
+        for drafts in found
+    ]
 
 
 def rank(hypothesis: Hypothesis, config: SearchConfig) -> float:

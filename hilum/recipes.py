@@ -41,8 +41,9 @@ def demo() -> TrainConfig:
         base,
         name="demo",
         model=replace(base.model, image_size=160, hidden=256, embedding=192, attention=128),
-        encoder=StageConfig(epochs=7, batch_size=16, rate=1e-3, weight_decay=0.02, patience=3),
-        decoder=StageConfig(epochs=14, batch_size=16, rate=4e-3, patience=8),
+        encoder=StageConfig(epochs=6, batch_size=16, rate=1e-3, weight_decay=0.02, patience=3),
+        decoder=StageConfig(epochs=12, batch_size=16, rate=4e-3, patience=8),
+        search=replace(base.search, samples=40, temperature=1.0),
     )
 
 

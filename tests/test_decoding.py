@@ -7,6 +7,7 @@ import pytest
 import torch
 from scipy.stats import chisquare
 
+from hilum import decoding
 from hilum.decoding import Hypothesis, SearchConfig, beam_search, greedy, rank, sample, sequence_log_prob
 from hilum.models.decoders import SoftAttentionLSTM
 from hilum.text.tokenizer import END, PAD, START, UNKNOWN
@@ -163,3 +164,17 @@ def test_banned_words_are_a_studys_own() -> None:
         assert one.log_prob == pytest.approx(own_score(decoder, 1, one.tokens, one.finished), abs=1e-4)
     alone = beam_search(decoder, memory.select(torch.tensor([1])), config, banned[1:2])[0]
     assert [one.tokens for one in alone] == [one.tokens for one in held[1]]
+
+
+def test_dropping_what_has_ended_changes_no_sample(monkeypatch: pytest.MonkeyPatch) -> None:
+    decoder, memory = make(30), make_memory()
+    banned = torch.zeros(3, 30, dtype=torch.bool)
+    banned[1, 20:] = True
+    config = SearchConfig(3, 40, 0.0, 0, FORBIDDEN, samples=24, temperature=1.3)
+    shed = sample(decoder, memory, config, banned)
+    monkeypatch.setattr(decoding, "SHED", -1.0)
+    kept = sample(decoder, memory, config, banned)
+    for one, other in zip(shed, kept, strict=True):
+        assert len(one) > 10 and [d.tokens for d in one] == [d.tokens for d in other]
+        assert [d.finished for d in one] == [d.finished for d in other]
+        assert [d.log_prob for d in one] == pytest.approx([d.log_prob for d in other], abs=1e-4)

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import pytest
 import torch
 
 from hilum.models.attention import AdditiveAttention
@@ -22,6 +23,18 @@ def test_it_is_the_formula_written_out_position_by_position() -> None:
         torch.testing.assert_close(weights[study], wanted)
         gate = torch.sigmoid(attend.gate.weight[0] @ hidden[study] + attend.gate.bias[0])
         torch.testing.assert_close(context[study], gate * (wanted @ memory.features_BND[study]))
+
+
+@pytest.mark.parametrize("beams", [1, 3])
+def test_the_fast_way_without_gradients_is_the_same(beams: int) -> None:
+    torch.manual_seed(0)
+    memory = make_memory()
+    attention, hidden = AdditiveAttention(16, 12, 6), torch.randn(3 * beams, 12)
+    slow = attention(hidden, attention.keys(memory), memory)
+    with torch.no_grad():
+        fast = attention(hidden, attention.keys(memory), memory)
+    for one, other in zip(slow, fast, strict=True):
+        torch.testing.assert_close(one, other)
 
 
 def test_every_parameter_learns() -> None:
