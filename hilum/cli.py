@@ -268,7 +268,11 @@ def evaluate(
     ],
     as_json: Json = False,
     drafts: Annotated[
-        Path | None, typer.Option("--drafts", help="Write the drafts here: .json, .jsonl, .csv or .tsv.")
+        Path | None,
+        typer.Option(
+            "--drafts",
+            help="Write the drafts here: .json, .jsonl, .csv, .tsv, or annotation.json as R2Gen's.",
+        ),
     ] = None,
     html: Annotated[
         Path | None, typer.Option("--html", help="Write a page of scores and drafts here.")
@@ -286,7 +290,7 @@ def evaluate(
     appraised = appraisal.appraise(run, data, split, resamples=resamples, seed=seed)
     appraisal.keep(run, appraised)
     if drafts is not None:
-        formats.write(drafts, appraised.texts())
+        formats.write(drafts, appraised.texts(), part=appraised.part.rpartition("/")[2])
     if html is not None:
         atomic.write_text(html, appraisal.page(appraised))
     typer.echo(_dumps(appraised.to_dict()) if as_json else appraised.to_text())

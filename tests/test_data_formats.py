@@ -50,6 +50,20 @@ def test_any_text_survives(tmp_path: Path, texts: dict[str, str], form: tuple[fo
     assert formats.read(tmp_path / name, role="hypothesis") == texts
 
 
+def test_the_name_says_r2gens_file(tmp_path: Path) -> None:
+    path = tmp_path / "my_annotation.json"
+    formats.write(path, {"1": "clear .", "2": "no ."}, part="validation")
+    assert json.loads(path.read_text()) == {
+        "val": [
+            {"id": "1", "report": "clear .", "split": "val"},
+            {"id": "2", "report": "no .", "split": "val"},
+        ]
+    }
+    assert formats.read(path, role="reference", part="validation") == {"1": "clear .", "2": "no ."}
+    with pytest.raises(TextError, match="train, val and test, not 'outside'"):
+        formats.write(path, {"1": "clear ."}, part="outside")
+
+
 @given(
     st.binary(max_size=60) | st.text(max_size=60).map(str.encode),
     st.sampled_from(["a.json", "a.jsonl", "a.csv"]),

@@ -46,6 +46,8 @@ TEXT_KEYS: dict[Role, tuple[str, ...]] = {
     ),
 }
 """Under which names an id and a text are looked for; the first that is there is taken."""
+ANNOTATION = "annotation.json"
+"""How the name of R2Gen's file ends."""
 PARTS = {"train": "train", "validation": "val", "val": "val", "test": "test"}
 REXRANK_KEYS: dict[str, tuple[str, ...]] = {
     "findings": ("section_findings", "findings"),
@@ -82,7 +84,8 @@ def read(
 
 
 def write(path: Path, texts: Mapping[str, str], *, role: Role = "hypothesis", part: str = "test") -> None:
-    """Writes ``texts`` as the suffix of ``path`` says: ``.json`` a mapping, ``.jsonl`` lines, ``.csv`` a table.
+    """Writes ``texts`` as the name of ``path`` says: ``annotation.json`` R2Gen's (under ``part``), another ``.json`` a
+    mapping, ``.jsonl`` lines, ``.csv`` a table.
 
     Atomic. Raises TextError for another suffix.
     """
@@ -91,6 +94,8 @@ def write(path: Path, texts: Mapping[str, str], *, role: Role = "hypothesis", pa
 
 def format_of(path: Path) -> Format:
     """The format in which ``write`` writes ``path``. Raises TextError for a suffix that it does not know."""
+    if path.name.lower().endswith(ANNOTATION):
+        return "r2gen"
     suffix = path.suffix.lower()
     format_ = next((name for name, suffixes in SUFFIXES.items() if suffix in suffixes), None)
     if format_ is None:
@@ -116,6 +121,8 @@ def write_as(
         table.writerows([("id", "text"), *texts.items()])
         content = target.getvalue()
     elif format_ == "r2gen":
+        if part not in PARTS:
+            raise TextError(f"R2Gen's file has train, val and test, not {part!r}", where=path)
         name = PARTS[part]
         content = _dumped({name: [{"id": id, "report": text, "split": name} for id, text in texts.items()]})
     else:
