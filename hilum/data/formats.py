@@ -84,8 +84,8 @@ def read(
 
 
 def write(path: Path, texts: Mapping[str, str], *, role: Role = "hypothesis", part: str = "test") -> None:
-    """Writes ``texts`` as the name of ``path`` says: ``annotation.json`` R2Gen's (under ``part``), another ``.json`` a
-    mapping, ``.jsonl`` lines, ``.csv`` a table.
+    """Writes ``texts`` as the name of ``path`` says: ``annotation.json`` R2Gen's (under ``part``), another ``.json``
+    a mapping, ``.jsonl`` lines, ``.csv`` a table.
 
     Atomic. Raises TextError for another suffix.
     """
