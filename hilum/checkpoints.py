@@ -11,6 +11,7 @@ README.md             the model card
 from __future__ import annotations
 
 import hashlib
+import pickle
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ from typing import Any
 import msgspec
 import safetensors
 import safetensors.torch
+import torch
 from torch import nn
 
 from hilum import atomic
@@ -28,6 +30,8 @@ from hilum.study import DISCLAIMER
 from hilum.text.tokenizer import Tokenizer
 
 FORMAT = "hilum-run-1"
+RESUME = "resume.pt"
+"""Where an unfinished training keeps its state."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,8 +104,8 @@ def read_info(folder: Path) -> RunInfo:
 def load(folder: Path) -> Run:
     """Loads a run and checks every file against the checksums. Raises RunError naming the file at fault."""
     info = read_info(folder)
-    weights = _checked(folder / "weights.safetensors", info.weights_sha256)
-    words = _checked(folder / "tokenizer.json", info.tokenizer_sha256)
+    weights = checked(folder / "weights.safetensors", info.weights_sha256)
+    words = checked(folder / "tokenizer.json", info.tokenizer_sha256)
     tokenizer = Tokenizer.from_json(words.decode())
     try:
         model = ReportModel(info.model)
@@ -117,7 +121,44 @@ def load(folder: Path) -> Run:
     return Run(info, model.eval(), tokenizer)
 
 
-def _checked(path: Path, sha256: str) -> bytes:
+def resumable(out: Path, fingerprint: str, resume: bool) -> dict[str, Any] | None:
+    """The saved state in ``out`` to go on from, or None for a fresh start.
+
+    Raises RunError where ``out`` is not empty and ``resume`` is not asked for or has nothing to resume, or where the
+    state is damaged or has another ``fingerprint``: another configuration or other data.
+    """
+    path = out / RESUME
+    if not resume:
+        if out.exists() and (not out.is_dir() or any(out.iterdir())):
+            raise RunError(
+                "it exists and is not empty", where=out, fix="choose another --out, or add --resume"
+            )
+        return None
+    if not path.is_file():
+        if out.is_dir() and any(out.iterdir()):
+            raise RunError("nothing to resume in it", where=out, fix="choose another --out")
+        return None  # killed before the first state was saved: start from the beginning
+    try:
+        saved: dict[str, Any] = torch.load(path, weights_only=True)
+        same = saved["fingerprint"] == fingerprint
+    except (
+        OSError,
+        RuntimeError,
+        KeyError,
+        TypeError,
+        EOFError,
+        ValueError,
+        pickle.UnpicklingError,
+    ) as error:
+        raise RunError(f"cannot be read ({type(error).__name__})", where=path, fix="train anew") from None
+    if not same:
+        what = "was started with another configuration or other data"
+        raise RunError(what, where=out, fix="use the same recipe, options and data, or another --out")
+    return saved
+
+
+def checked(path: Path, sha256: str) -> bytes:
+    """What stands in ``path``. Raises RunError where it is missing or has another checksum."""
     if not path.is_file():
         raise RunError("missing from the run", where=path, fix="restore the file or train anew")
     data = path.read_bytes()

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import hashlib
 import math
-import pickle
 import signal
 import threading
 import time
@@ -32,7 +31,7 @@ from hilum.data import manifest, splits
 from hilum.data.batches import Batch, Example, collate, epoch_order, example, load_films
 from hilum.data.targets import HEAD_FINDINGS
 from hilum.decoding import SearchConfig
-from hilum.errors import DataError, Interrupted, RunError, TrainingError
+from hilum.errors import DataError, Interrupted, TrainingError
 from hilum.models.decoders import begin_with
 from hilum.models.report_model import ModelConfig, ReportModel
 from hilum.objectives import has_films, learnable
@@ -40,7 +39,6 @@ from hilum.progress import track
 from hilum.text import embeddings
 from hilum.text.tokenizer import Tokenizer
 
-RESUME = "resume.pt"
 BEST = {"encoder": "best-encoder.pt", "decoder": "best-decoder.pt"}
 """One a stage: until the first state of a stage is saved, the last state of the stage before needs its own."""
 RELEASE_STEPS = 25
@@ -124,9 +122,9 @@ def train(config: TrainConfig, data: Path, out: Path, *, resume: bool = False) -
     shape = replace(config.model, vocabulary=len(tokenizer), findings=HEAD_FINDINGS)
     config = replace(config, model=shape)
     fingerprint = _fingerprint(config, data)
-    if resume and (out / "config.json").is_file() and not (out / RESUME).is_file():
+    if resume and (out / "config.json").is_file() and not (out / checkpoints.RESUME).is_file():
         return checkpoints.read_info(out)  # it had finished
-    saved = _resumable(out, fingerprint, resume)
+    saved = checkpoints.resumable(out, fingerprint, resume)
 
     torch.use_deterministic_algorithms(True)
     torch.manual_seed(config.seed)
@@ -206,7 +204,7 @@ def train(config: TrainConfig, data: Path, out: Path, *, resume: bool = False) -
         data_sha256=_sha256(data / "studies.jsonl"), training=msgspec.to_builtins(config),
     )  # fmt: skip
     info = checkpoints.save(out, info, model, tokenizer)
-    for name in (RESUME, *BEST.values()):
+    for name in (checkpoints.RESUME, *BEST.values()):
         (out / name).unlink(missing_ok=True)
     return info
 
@@ -245,7 +243,7 @@ def _run_stage(
         }  # fmt: skip
         lines = b"".join(msgspec.json.encode(line) + b"\n" for line in files.log)
         atomic.write_bytes(files.out / "log.jsonl", lines)
-        with atomic.replacing(files.out / RESUME) as temporary:
+        with atomic.replacing(files.out / checkpoints.RESUME) as temporary:
             torch.save(state, temporary)
 
     while progress.epoch < stage.epochs and progress.epoch - progress.best_epoch <= stage.patience:
@@ -324,38 +322,6 @@ def _fingerprint(config: TrainConfig, data: Path) -> str:
     if config.word_vectors is None:
         del described["word_vectors"]  # states from before there was a choice can still be resumed
     return hashlib.sha256(msgspec.json.encode([described, _sha256(data / "studies.jsonl")])).hexdigest()
-
-
-def _resumable(out: Path, fingerprint: str, resume: bool) -> dict[str, Any] | None:
-    """The saved state to go on from, or None for a fresh start."""
-    path = out / RESUME
-    if not resume:
-        if out.exists() and (not out.is_dir() or any(out.iterdir())):
-            raise RunError(
-                "it exists and is not empty", where=out, fix="choose another --out, or add --resume"
-            )
-        return None
-    if not path.is_file():
-        if out.is_dir() and any(out.iterdir()):
-            raise RunError("nothing to resume in it", where=out, fix="choose another --out")
-        return None  # killed before the first state was saved: start from the beginning
-    try:
-        saved: dict[str, Any] = torch.load(path, weights_only=True)
-        same = saved["fingerprint"] == fingerprint
-    except (
-        OSError,
-        RuntimeError,
-        KeyError,
-        TypeError,
-        EOFError,
-        ValueError,
-        pickle.UnpicklingError,
-    ) as error:
-        raise RunError(f"cannot be read ({type(error).__name__})", where=path, fix="train anew") from None
-    if not same:
-        what = "was started with another configuration or other data"
-        raise RunError(what, where=out, fix="use the same recipe, options and data, or another --out")
-    return saved
 
 
 @contextmanager

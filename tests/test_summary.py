@@ -12,7 +12,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hilum import cli
+from hilum import checkpoints, cli
 from hilum.data import manifest, splits
 from hilum.data.manifest import DatasetInfo
 from hilum.decoding import Hypothesis
@@ -140,7 +140,7 @@ def test_the_same_seed_gives_the_same_weights_and_a_stopped_run_goes_on(
         training.train(replace(config, rate=1e-4), data, tmp_path / "parts", resume=True)
     resumed = training.train(config, data, tmp_path / "parts", resume=True)
     assert resumed.weights_sha256 == whole.weights_sha256
-    assert not (tmp_path / "parts" / training.RESUME).exists()
+    assert not (tmp_path / "parts" / checkpoints.RESUME).exists()
     assert training.train(config, data, tmp_path / "parts", resume=True) == resumed  # it had finished
     log = [json.loads(line) for line in (tmp_path / "parts" / "log.jsonl").read_text().splitlines()]
     assert [(line["member"], line["epoch"]) for line in log] == [(1, 1), (1, 2), (2, 1), (2, 2)]

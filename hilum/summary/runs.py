@@ -20,7 +20,7 @@ import safetensors
 import safetensors.torch
 from torch import Tensor
 
-from hilum import atomic
+from hilum import atomic, checkpoints
 from hilum.decoding import SearchConfig
 from hilum.errors import RunError
 from hilum.models.summary_model import SummaryConfig, SummaryModel
@@ -58,10 +58,12 @@ class SummaryRun:
 def load(folder: Path) -> SummaryRun:
     """Loads a run and checks every file against the checksums. Raises RunError naming what is wrong."""
     info = read_info(folder)
-    tokenizer = Tokenizer.from_json(_checked(folder / "tokenizer.json", info.tokenizer_sha256).decode())
+    tokenizer = Tokenizer.from_json(
+        checkpoints.checked(folder / "tokenizer.json", info.tokenizer_sha256).decode()
+    )
     models = []
     for number, sha256 in enumerate(info.weights_sha256):
-        data = _checked(folder / weights_name(number), sha256)
+        data = checkpoints.checked(folder / weights_name(number), sha256)
         try:
             model = SummaryModel(info.model)
             model.take(safetensors.torch.load(data))
@@ -120,16 +122,6 @@ def read_info(folder: Path) -> SummaryInfo:
 
 class _Kind(msgspec.Struct):
     format: str = ""
-
-
-def _checked(path: Path, sha256: str) -> bytes:
-    if not path.is_file():
-        raise RunError("missing from the run", where=path, fix="restore the file or train anew")
-    data = path.read_bytes()
-    if _sha256(data) != sha256:
-        what = "damaged, or from another run (its checksum differs from config.json's)"
-        raise RunError(what, where=path, fix="restore the file or train anew")
-    return data
 
 
 def _sha256(data: bytes) -> str:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import math
-import pickle
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -20,11 +19,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.rnn import pad_sequence
 
-from hilum import atomic
+from hilum import atomic, checkpoints
 from hilum.data import manifest, splits
 from hilum.data.batches import epoch_order
 from hilum.decoding import SearchConfig
-from hilum.errors import DataError, RunError, TrainingError
+from hilum.errors import DataError, TrainingError
 from hilum.metrics import rouge
 from hilum.models.summary_model import Source, SummaryConfig, SummaryModel, batch
 from hilum.models.text_encoder import Sources
@@ -35,7 +34,6 @@ from hilum.summary.writing import choose, write
 from hilum.text.normal import normalise
 from hilum.text.tokenizer import END, PAD, START, UNKNOWN, Tokenizer
 
-RESUME = "resume.pt"
 _LEAST = -12.0
 """Below this log-probability label smoothing pushes no further up."""
 
@@ -141,9 +139,9 @@ def train(config: SummaryTraining, data: Path, out: Path, *, resume: bool = Fals
     config = replace(config, model=replace(config.model, vocabulary=len(tokenizer)))
     data_sha256 = hashlib.sha256((data / "studies.jsonl").read_bytes()).hexdigest()
     fingerprint = hashlib.sha256(msgspec.json.encode([config, data_sha256, split.sha256])).hexdigest()
-    if resume and (out / "config.json").is_file() and not (out / RESUME).is_file():
+    if resume and (out / "config.json").is_file() and not (out / checkpoints.RESUME).is_file():
         return runs.read_info(out)  # it had finished
-    saved = _resumable(out, fingerprint, resume)
+    saved = checkpoints.resumable(out, fingerprint, resume)
     pairs, held_out = (
         [Pair.of(tokenizer, study, config.search.max_tokens) for study in some]
         for some in (learning, choosing)
@@ -179,7 +177,7 @@ def train(config: SummaryTraining, data: Path, out: Path, *, resume: bool = Fals
                 "fingerprint": fingerprint, "finished": finished, "log": log, "epoch": epoch,
                 "model": model.weights(), "average": average.weights(), "optimiser": optimiser.state_dict(),
             }  # fmt: skip
-            with atomic.replacing(out / RESUME) as temporary:
+            with atomic.replacing(out / checkpoints.RESUME) as temporary:
                 torch.save(state, temporary)
         finished.append(average.weights())
     info = runs.SummaryInfo(
@@ -188,7 +186,7 @@ def train(config: SummaryTraining, data: Path, out: Path, *, resume: bool = Fals
         training=msgspec.json.decode(msgspec.json.encode(config)),
     )  # fmt: skip
     info = runs.save(out, info, finished, tokenizer)
-    (out / RESUME).unlink(missing_ok=True)
+    (out / checkpoints.RESUME).unlink(missing_ok=True)
     return info
 
 
@@ -266,30 +264,3 @@ def _schedule(step: int, total: int, warmup: int) -> float:
 def _seed(config: SummaryTraining, member: int, step: int) -> int:
     digest = hashlib.sha256(f"{config.seed}/{member}/{step}".encode()).digest()
     return int.from_bytes(digest[:7], "big")
-
-
-def _resumable(out: Path, fingerprint: str, resume: bool) -> dict[str, Any] | None:
-    """The saved state to go on from, or None for a fresh start."""
-    path = out / RESUME
-    if not resume or not path.is_file():
-        if out.exists() and (not out.is_dir() or any(out.iterdir())):
-            what = "nothing to resume in it" if resume else "it exists and is not empty"
-            raise RunError(what, where=out, fix="choose another --out, or add --resume")
-        return None
-    try:
-        saved: dict[str, Any] = torch.load(path, weights_only=True)
-        same = saved["fingerprint"] == fingerprint
-    except (
-        OSError,
-        RuntimeError,
-        KeyError,
-        TypeError,
-        EOFError,
-        ValueError,
-        pickle.UnpicklingError,
-    ) as error:
-        raise RunError(f"cannot be read ({type(error).__name__})", where=path, fix="train anew") from None
-    if not same:
-        what = "was started with another configuration or other data"
-        raise RunError(what, where=out, fix="use the same recipe, options and data, or another --out")
-    return saved
