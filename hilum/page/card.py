@@ -148,6 +148,7 @@ def score_page(
     sections = (
         ("lift", "Lift", True),
         ("plots", "Beside the floors", bool(plotted)),
+        ("studies", "Studies", bool(studies)),
         ("tables", "Scores", True),
         ("forms", "Text forms", beside is not None),
         ("subsets", "Subsets", bool(card.subsets)),
@@ -155,7 +156,6 @@ def score_page(
         ("grounding", "Region maps", bool(card.grounding)),
         ("calibration", "Calibration", card.calibration is not None),
         ("confusion-1", "Confusion", bool(confusions)),
-        ("studies", "Studies", bool(studies)),
         ("reports", "Reports", bool(text_only[:shown])),
         ("protocol", "Protocol", True),
     )
