@@ -43,7 +43,7 @@ def demo() -> TrainConfig:
         model=replace(base.model, image_size=160, hidden=256, embedding=192, attention=128),
         encoder=StageConfig(epochs=6, batch_size=16, rate=1e-3, weight_decay=0.02, patience=3),
         decoder=StageConfig(epochs=12, batch_size=16, rate=4e-3, patience=8),
-        search=replace(base.search, samples=64, temperature=1.0),
+        search=replace(base.search, samples=40, temperature=1.0),
     )
 
 
