@@ -9,8 +9,8 @@ import cv2
 import numpy as np
 import pytest
 
-from hilum import cli
 from tests import made
+from tests.command import call
 
 
 @pytest.fixture(scope="module")
@@ -23,19 +23,6 @@ def film(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("films") / "film.png"
     assert cv2.imwrite(str(path), made.film(0, made.Side.LEFT))
     return path
-
-
-def call(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], *words: str | Path
-) -> tuple[int, str, str]:
-    monkeypatch.setattr("sys.argv", ["hilum", *map(str, words)])
-    try:
-        cli.main()
-        status = 0
-    except SystemExit as leaving:
-        status = int(leaving.code or 0)
-    out = capsys.readouterr()
-    return status, out.out, out.err
 
 
 @pytest.fixture

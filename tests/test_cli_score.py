@@ -8,7 +8,7 @@ from pathlib import Path
 import jsonschema
 import pytest
 
-from hilum import cli
+from tests.command import call
 
 SCHEMA = Path(__file__).parents[1] / "docs" / "schemas" / "score.schema.json"
 SENTENCES = ["The heart is enlarged.", "No pleural effusion.", "Clear lungs.", "Left basilar atelectasis."]
@@ -24,17 +24,7 @@ def hilum(
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("PATH", str(tmp_path))
 
-    def call(*words: str) -> tuple[int, str, str]:
-        monkeypatch.setattr("sys.argv", ["hilum", "score", *words])
-        try:
-            cli.main()
-            status = 0
-        except SystemExit as leaving:
-            status = int(leaving.code or 0)
-        out = capsys.readouterr()
-        return status, out.out, out.err
-
-    return call
+    return lambda *words: call(monkeypatch, capsys, "score", *words)
 
 
 def put(name: str, content: object) -> str:

@@ -18,7 +18,7 @@ import safetensors.numpy
 import torch
 from torch import nn
 
-from hilum import checkpoints, cli, training
+from hilum import checkpoints, training
 from hilum.data import splits
 from hilum.errors import InputError, MissingDependencyError, TextError
 from hilum.models.decoders import begin_with
@@ -29,6 +29,7 @@ from hilum.text.embeddings import Method, WordVectors, grams_of
 from hilum.text.normal import normalise
 from hilum.text.tokenizer import SPECIAL, Tokenizer
 from tests import made
+from tests.command import call
 
 TEXTS = [
     *["there is a left pleural effusion . the heart is normal .", "the lungs are clear . no effusion ."] * 12,
@@ -334,22 +335,9 @@ def test_the_recipe_differs_from_its_base_in_the_vectors_alone() -> None:
     assert base.word_vectors is None
 
 
-def call(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], *words: str | Path
-) -> tuple[int, str, str]:
-    monkeypatch.setattr("sys.argv", ["hilum", "vectors", *map(str, words)])
-    try:
-        cli.main()
-        status = 0
-    except SystemExit as leaving:
-        status = int(leaving.code or 0)
-    out = capsys.readouterr()
-    return status, out.out, out.err
-
-
 @pytest.fixture
 def hilum(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]):
-    return lambda *words: call(monkeypatch, capsys, *words)
+    return lambda *words: call(monkeypatch, capsys, "vectors", *words)
 
 
 def test_the_command_learns_saves_and_asks(hilum, tmp_path: Path) -> None:
