@@ -23,6 +23,8 @@ ROOMS = [
     "decoding",
     "explain",
     "consistency",
+    "consensus",
+    "choice",
     "checkpoints",
     "objectives",
     "training",
@@ -41,7 +43,7 @@ ROOMS = [
     "cli",
     "__main__",
 ]
-NO_TORCH = {"errors", "study", "atomic", "progress", "allocator", "text", "metrics"}
+NO_TORCH = {"errors", "study", "atomic", "progress", "allocator", "text", "metrics", "consensus"}
 MODULES = sorted(PACKAGE.rglob("*.py"))
 
 

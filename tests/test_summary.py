@@ -17,14 +17,13 @@ from hilum.data import manifest, splits
 from hilum.data.manifest import DatasetInfo
 from hilum.decoding import Hypothesis
 from hilum.errors import DataError, RunError, TextError
-from hilum.metrics import rouge
 from hilum.models.copying import Vocabulary
 from hilum.models.summary_model import MAX_FINDINGS, Source, SummaryConfig, SummaryModel, batch
 from hilum.study import DISCLAIMER, Report, Study
 from hilum.summary import runs, training
 from hilum.summary.requests import Request, of_lines, of_text
 from hilum.summary.summariser import CUT, NOTHING, Summariser
-from hilum.summary.writing import choose, consensus, write
+from hilum.summary.writing import choose, write
 from hilum.text.tokenizer import UNKNOWN, Tokenizer
 from tests.contracts import check_gradients
 
@@ -199,19 +198,6 @@ def test_the_folder_holds_no_report(run: Path) -> None:
 
 
 # Choosing
-
-
-def test_consensus_is_the_best_expected_rouge_by_hand() -> None:
-    texts = [
-        text.split()
-        for text in ("no acute disease", "no acute abnormality", "no acute lung disease", "effusion")
-    ]
-    weights = [0.2, 0.25, 0.2, 0.35]
-    expected = [sum(w * rouge.rouge_l(a, b) for w, b in zip(weights, texts, strict=True)) for a in texts]
-    assert consensus(texts, weights) == expected.index(max(expected)) == 0  # not the likeliest one
-    assert consensus(texts, [0.0, 0.0, 0.0, 1.0]) == 3
-    with pytest.raises(ValueError, match="nothing"):
-        consensus([], [])
 
 
 def test_choose_gives_the_share_of_the_probability() -> None:

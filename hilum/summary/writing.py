@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 
 import torch
 
+from hilum import consensus
 from hilum.decoding import Hypothesis, SearchConfig, beam_search
-from hilum.metrics import rouge
 from hilum.models.ensemble import Ensemble
 from hilum.models.summary_model import Source, SummaryModel, batch
 
 EVENNESS = 0.5
 """The power of a hypothesis' probability that weighs it in the consensus: the few that a search keeps look surer than
 they are. Chosen on validation (docs/log.md, "impressions")."""
+
+ROUGE = consensus.Utility({"rougeL_f1": 1.0})
 
 
 @torch.no_grad()
@@ -35,19 +36,7 @@ def choose(source: Source, hypotheses: Sequence[Hypothesis]) -> tuple[str, float
     likeliest, so the thought is chosen and not the likeliest wording.
     """
     texts = [source.vocabulary.decode(hypothesis.tokens) for hypothesis in hypotheses]
-    best = max(hypothesis.log_prob for hypothesis in hypotheses)
-    shares = [math.exp(hypothesis.log_prob - best) for hypothesis in hypotheses]
-    place = consensus([rouge.words(text) for text in texts], [share**EVENNESS for share in shares])
-    return texts[place], shares[place] / sum(shares)
-
-
-def consensus(texts: Sequence[Sequence[str]], weights: Sequence[float]) -> int:
-    """The place of the text with the highest expected ROUGE-L when another is drawn by ``weights``; of equals the
-    first. Raises ValueError where there is no text."""
-    if not texts:
-        raise ValueError("nothing to choose from")
-    expected = [
-        sum(weight * rouge.rouge_l(made, wanted) for wanted, weight in zip(texts, weights, strict=True))
-        for made in texts
-    ]
-    return max(range(len(texts)), key=lambda place: round(expected[place], 12))
+    log_probs = [hypothesis.log_prob for hypothesis in hypotheses]
+    place = consensus.choose(ROUGE, texts, consensus.shares(log_probs, EVENNESS))
+    own = consensus.shares(log_probs, 1.0)
+    return texts[place], own[place] / sum(own)
