@@ -228,7 +228,9 @@ def train(
     recipe: Annotated[
         str,
         typer.Option(
-            "--recipe", help="openi, openi-vectors, phantom, demo, tiny or impression.", show_default=False
+            "--recipe",
+            help="openi, openi-vectors, openi-indication, phantom, demo, tiny or impression.",
+            show_default=False,
         ),
     ],
     out: Annotated[Path, typer.Option("--out", help="The new run folder.", show_default=False)],
@@ -304,7 +306,11 @@ def report(
         typer.Argument(metavar="IMAGE…", help="One to five films of one study.", show_default=False),
     ],
     indication: Annotated[
-        str, typer.Option("--indication", help="Why it was taken; shown with the draft.")
+        str, typer.Option("--indication", help="Why it was taken; read by a model that was trained with it.")
+    ] = "",
+    history: Annotated[str, typer.Option("--history", help="What is known of the patient; likewise.")] = "",
+    comparison: Annotated[
+        str, typer.Option("--comparison", help="Earlier examinations, or none; likewise.")
     ] = "",
     projection: Annotated[
         list[Projection] | None,
@@ -319,7 +325,9 @@ def report(
     from hilum.page import draft_json, draft_page, draft_text
     from hilum.reporter import Reporter
 
-    study = study_of(images, indication=indication, projections=projection or [])
+    study = study_of(
+        images, indication=indication, history=history, comparison=comparison, projections=projection or []
+    )
     allocator.keep_freed_memory()
     draft = Reporter.load(run).report(study)
     page = draft_page(study, draft, films_of(study)) if html is not None else ""

@@ -89,6 +89,16 @@ def sentence_attention(said: Words, span: Span, full_stop: int) -> NDArray[np.fl
     return attention_N
 
 
+def apart(attention_N: NDArray[np.float32], films: int) -> tuple[NDArray[np.float32], float]:
+    """The attention on the first ``films`` positions, brought to a sum of 1 (0 where it has none), and the share that
+    fell on what stands behind them: the words of the background."""
+    on_films = float(attention_N[:films].sum())
+    share = float(attention_N[films:].sum()) if len(attention_N) > films else 0.0
+    if share == 0.0:
+        return attention_N[:films], 0.0
+    return attention_N[:films] / np.float32(on_films or 1.0), share
+
+
 def region_maps(
     attention_N: NDArray[np.float32], placements: Sequence[Placement], names: Sequence[str], grid: int
 ) -> tuple[RegionMap, ...]:

@@ -15,8 +15,9 @@ from hilum.study import Projection, Study, View
 
 
 def study_of(
-    images: Sequence[Path], *, indication: str = "", projections: Sequence[Projection] = ()
-) -> Study:
+    images: Sequence[Path], *, indication: str = "", history: str = "", comparison: str = "",
+    projections: Sequence[Projection] = (),
+) -> Study:  # fmt: skip
     """One study of the films in ``images``; its id is the first file's stem, a view's id its file name.
 
     Raises InputError for no film or more than five, a film named twice, and a count of ``projections`` that is
@@ -39,7 +40,9 @@ def study_of(
         )
         for path, projection in zip(images, told, strict=True)
     )
-    return Study(id=images[0].stem, views=views, indication=indication)
+    return Study(
+        id=images[0].stem, views=views, indication=indication, history=history, comparison=comparison
+    )
 
 
 def films_of(study: Study, root: Path = Path()) -> list[NDArray[np.float32]]:

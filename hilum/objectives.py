@@ -40,6 +40,8 @@ SIDES_RIGHT = 0.95
 ALONE = 0.15
 UNTOLD = 0.15
 """Shares of the studies that are shown with one view alone, and without their projections, while learning."""
+UNASKED = 0.15
+"""Share of the studies that are shown without their background, so that a reader of it can do without."""
 
 
 def texts(study: Study) -> tuple[str, str]:
@@ -112,7 +114,8 @@ def cached_features(model: ReportModel, films: Films, cache: Path) -> NDArray[np
 
 
 def vary(batch: Batch, generator: torch.Generator) -> Batch:
-    """Some studies with a single view, some whose projections are not told: so that both are learnt.
+    """Some studies with a single view, some whose projections are not told, some without their background: so that
+    all of these are learnt.
 
     A view that is dropped keeps its row: it is masked after it was seen, so that batches of equal size ask for
     equal memory.
@@ -124,8 +127,13 @@ def vary(batch: Batch, generator: torch.Generator) -> Batch:
     kept_BI = there_BI & (chosen_BI | ~alone_B1)
     untold_B1 = torch.rand(len(batch.studies), 1, generator=generator) < UNTOLD
     unknown = PROJECTION_INDEX[Projection.UNKNOWN]
+    background_BS = batch.background_BS
+    if background_BS.shape[1]:
+        unasked_B1 = torch.rand(len(batch.studies), 1, generator=generator) < UNASKED
+        background_BS = background_BS.masked_fill(unasked_B1, PAD)
     return replace(
         batch,
+        background_BS=background_BS,
         cells_BIG=batch.cells_BIG & kept_BI.unsqueeze(-1),
         projection_BI=batch.projection_BI.masked_fill(~kept_BI | untold_B1, unknown),
     )
@@ -164,19 +172,25 @@ def decoder_loss(
     told_B = torch.rand(len(batch.studies), generator=generator) < told
     told_BF = batch.findings_BF.masked_fill(~told_B.unsqueeze(1), torch.nan)
     features_BIGD = read(batch.rows_BI, None)
-    memory, logits_BF = model.remember(features_BIGD, batch.cells_BIG, batch.projection_BI, told_BF)
-    loss = report_loss(model, memory, batch.tokens_BT, coverage)
+    memory, logits_BF = model.remember(
+        features_BIGD, batch.cells_BIG, batch.projection_BI, told_BF, batch.background_BS
+    )
+    loss = report_loss(model, memory, batch.tokens_BT, coverage, films=batch.cells_BIG[0].numel())
     if not findings:
         return loss
     return loss + findings * findings_loss(logits_BF, batch.findings_BF, model.head.sided_F)
 
 
-def report_loss(model: ReportModel, memory: Memory, tokens_BT: Tensor, coverage: float) -> Tensor:
-    """Cross-entropy a token plus ``coverage`` times the doubly stochastic penalty."""
+def report_loss(
+    model: ReportModel, memory: Memory, tokens_BT: Tensor, coverage: float, *, films: int | None = None
+) -> Tensor:
+    """Cross-entropy a token plus ``coverage`` times the doubly stochastic penalty over the first ``films`` positions
+    (None: all): a film is to be looked at everywhere, a background is not."""
     logits_BTV, attention_BTN = model.decoder(tokens_BT[:, :-1], memory)
     goal_BT = tokens_BT[:, 1:]
     words = F.cross_entropy(logits_BTV.flatten(0, 1), goal_BT.flatten(), ignore_index=PAD)
-    return words + coverage * coverage_penalty(attention_BTN, goal_BT != PAD, memory.present_BN)
+    seen_BTN, there_BN = attention_BTN[..., :films], memory.present_BN[:, :films]
+    return words + coverage * coverage_penalty(seen_BTN, goal_BT != PAD, there_BN)
 
 
 @torch.no_grad()
@@ -240,7 +254,9 @@ def writing_score(
     drafts: list[tuple[str, str]] = []
     for chunk in in_chunks(len(examples), 64):
         batch = collate([examples[index] for index in chunk], cells_MG)
-        memory, _ = model.remember(read(batch.rows_BI, None), batch.cells_BIG, batch.projection_BI)
+        memory, _ = model.remember(
+            read(batch.rows_BI, None), batch.cells_BIG, batch.projection_BI, None, batch.background_BS
+        )
         drafts += [tokenizer.decode_report(found.tokens) for found in greedy(model.decoder, memory, search)]
     said = [report_states(*draft) for draft in drafts]
     wanted_SF, said_SF = (
@@ -249,7 +265,11 @@ def writing_score(
     )
     enough_F = wanted_SF.sum(0) >= MIN_POSITIVES
     micro = float(f1_score(wanted_SF, said_SF, average="micro", zero_division=0))
-    macro = float(f1_score(wanted_SF[:, enough_F], said_SF[:, enough_F], average="macro", zero_division=0))
+    macro = 0.0  # where no finding is present often enough
+    if enough_F.any():
+        macro = float(
+            f1_score(wanted_SF[:, enough_F], said_SF[:, enough_F], average="macro", zero_division=0)
+        )
     return {"score": (micro + macro) / 2, "micro": micro, "macro": macro, "distinct": float(len(set(drafts)))}
 
 

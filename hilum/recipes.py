@@ -29,6 +29,13 @@ def openi_vectors() -> TrainConfig:
     return replace(openi(), name="openi-vectors", word_vectors=Method.WORD2VEC)
 
 
+def openi_indication() -> TrainConfig:
+    """The same as ``openi``, and what was asked and known before the films were taken is read beside them."""
+    base = openi()
+    model = replace(base.model, background=("indication", "comparison"))
+    return replace(base, name="openi-indication", model=model)
+
+
 def phantom() -> TrainConfig:
     """The same reader on simulated films."""
     return replace(openi(), name="phantom", split="clean", see_outside=False)
@@ -65,5 +72,5 @@ def tiny() -> TrainConfig:
 
 
 RECIPES: dict[str, Callable[[], TrainConfig]] = {
-    recipe().name: recipe for recipe in (openi, openi_vectors, phantom, demo, tiny)
+    recipe().name: recipe for recipe in (openi, openi_vectors, openi_indication, phantom, demo, tiny)
 }

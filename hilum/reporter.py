@@ -17,10 +17,13 @@ from hilum import checkpoints, consistency, explain
 from hilum.data.batches import (
     MAX_VIEWS,
     PROJECTION_INDEX,
+    SECTIONS,
     Films,
+    background,
     in_chunks,
     load_films,
     ordered_views,
+    pad_rows,
     quantise,
     true_aspect,
 )
@@ -40,6 +43,8 @@ from hilum.text.normal import readable
 from hilum.text.tokenizer import END, START
 
 BATCH = 16
+GIVEN = ("indication", "history")
+"""What a person who gives it expects to be read."""
 SIMULATED_MODEL = (
     "This model was trained on SIMULATED pixels. What it says of a real film means nothing; the draft only shows "
     "how the program works."
@@ -139,6 +144,7 @@ class Reporter:
     ) -> list[Draft]:  # fmt: skip
         model, tokenizer = self.run.model, self.run.tokenizer
         memory, probabilities_BF, decided = self._remember(studies, features, placements)
+        positions = max(len(part) for part in features) * model.grid**2
         found = self._chosen(memory, decided)
         finished = [(*hypothesis.tokens, *((END,) if hypothesis.finished else ())) for hypothesis in found]
         drafts = []
@@ -146,13 +152,15 @@ class Reporter:
         for index, (study, said) in enumerate(zip(studies, explained, strict=True)):
             sentences = []
             for span in explain.sentence_spans(said.tokens, self._full_stop):
-                attention_N = explain.sentence_attention(said, span, self._full_stop)
+                attention_N, share = explain.apart(
+                    explain.sentence_attention(said, span, self._full_stop), positions
+                )
                 text = tokenizer.decode_report([START, *said.tokens[span.start : span.stop]])[0]
                 maps = explain.region_maps(
                     attention_N, placements[index], [view.id for view in ordered_views(study)], model.grid
                 )
                 log_prob = float(said.log_prob_T[span.start : span.stop].sum())
-                sentences.append(Sentence(readable(text), span.section, log_prob, maps))
+                sentences.append(Sentence(readable(text), span.section, log_prob, maps, share))
             drafts.append(
                 Draft(
                     study=study.id,
@@ -204,7 +212,11 @@ class Reporter:
         probabilities_BF = torch.sigmoid(logits_BF)
         decided = [self._decided(row) for row in probabilities_BF]
         told_BF = torch.stack([self._told(called) for called in decided])
-        return model.tell(placed_BND, cells_BIG, logits_BF, told_BF), probabilities_BF, decided
+        asked_BS = pad_rows(
+            [background(study, self.run.tokenizer, model.config.background) for study in studies]
+        )
+        memory = model.tell(placed_BND, cells_BIG, logits_BF, told_BF, asked_BS)
+        return memory, probabilities_BF, decided
 
     def _decided(self, probabilities_F: Tensor) -> frozenset[str]:
         info = self.run.info
@@ -260,6 +272,12 @@ class Reporter:
         unknown = [view.id for view in views if view.projection is Projection.UNKNOWN]
         if unknown:
             warnings.append(f"Projection not known (frontal or lateral): {', '.join(unknown)}.")
+        unread = [name for name in GIVEN if name not in self.run.info.model.background]
+        unread = [name for name in unread if SECTIONS[name](study).strip()]
+        if unread:
+            warnings.append(
+                f"Not read by this model, which knows nothing of it: the {' and the '.join(unread)}."
+            )
         if not hypothesis.finished:
             warnings.append("The draft was cut at the longest allowed length.")
         return warnings

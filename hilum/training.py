@@ -28,7 +28,7 @@ from torch import Tensor, nn
 
 from hilum import allocator, atomic, checkpoints, objectives
 from hilum.data import manifest, splits
-from hilum.data.batches import Batch, Example, collate, epoch_order, example, load_films
+from hilum.data.batches import SECTIONS, Batch, Example, collate, epoch_order, example, load_films
 from hilum.data.targets import HEAD_FINDINGS
 from hilum.decoding import SearchConfig
 from hilum.errors import DataError, Interrupted, TrainingError
@@ -37,6 +37,7 @@ from hilum.models.report_model import ModelConfig, ReportModel
 from hilum.objectives import has_films, learnable
 from hilum.progress import track
 from hilum.text import embeddings
+from hilum.text.normal import normalise
 from hilum.text.tokenizer import Tokenizer
 
 BEST = {"encoder": "best-encoder.pt", "decoder": "best-decoder.pt"}
@@ -118,7 +119,8 @@ def train(config: TrainConfig, data: Path, out: Path, *, resume: bool = False) -
     if config.see_outside:
         seeing += [study for name in split.outside if has_films(study := by_id[name])]
     written = [text for study in learning for text in objectives.texts(study) if text]
-    tokenizer = Tokenizer.train(written, min_count=config.min_count)
+    asked = [normalise(SECTIONS[name](study)) for study in learning for name in config.model.background]
+    tokenizer = Tokenizer.train([*written, *asked], min_count=config.min_count)
     shape = replace(config.model, vocabulary=len(tokenizer), findings=HEAD_FINDINGS)
     config = replace(config, model=shape)
     fingerprint = _fingerprint(config, data)
@@ -138,7 +140,9 @@ def train(config: TrainConfig, data: Path, out: Path, *, resume: bool = False) -
     films = load_films(dataset, shape.image_size, model.grid, data / "cache")
     seen, examples, held_out = (
         [
-            example(study, films, tokenizer, objectives.texts(study), config.search.max_tokens)
+            example(
+                study, films, tokenizer, objectives.texts(study), config.search.max_tokens, shape.background
+            )
             for study in some
         ]
         for some in (seeing, learning, choosing)
@@ -188,7 +192,7 @@ def train(config: TrainConfig, data: Path, out: Path, *, resume: bool = False) -
                 model, held_out, cells, read, tokenizer, config.search, references
             )
 
-        writing = list(model.decoder.parameters())
+        writing = list(model.writing_parameters())
         if config.encoder is None:
             writing += [*model.reading_parameters()]
         _run_stage(
@@ -321,6 +325,8 @@ def _fingerprint(config: TrainConfig, data: Path) -> str:
     described = msgspec.to_builtins(replace(config, save_seconds=0.0))
     if config.word_vectors is None:
         del described["word_vectors"]  # states from before there was a choice can still be resumed
+    if not config.model.background:
+        del described["model"]["background"]
     return hashlib.sha256(msgspec.json.encode([described, _sha256(data / "studies.jsonl")])).hexdigest()
 
 

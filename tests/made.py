@@ -72,7 +72,7 @@ def dataset(root: Path, count: int = 30) -> Dataset:
     return made
 
 
-def untrained_run() -> checkpoints.Run:
+def untrained_run(background: tuple[str, ...] = ()) -> checkpoints.Run:
     """A run with random weights that words a little: what tests need that ask nothing of the words."""
     tokenizer = Tokenizer.train(
         ["the heart is normal .", "there is a left pleural effusion .", "the lungs are clear ."], min_count=1
@@ -82,6 +82,7 @@ def untrained_run() -> checkpoints.Run:
         vocabulary=len(tokenizer),
         findings=("Cardiomegaly", "Pleural Effusion", "Pleural Effusion/left", "Pleural Effusion/right"),
         encoder="small-cnn", image_size=SIDE, width=32, embedding=16, hidden=24, attention=16, dropout=0.0,
+        background=background,
     )  # fmt: skip
     model = ReportModel(config).eval()
     with torch.no_grad():

@@ -81,7 +81,7 @@ def test_a_bad_film_is_one_line_and_nothing_is_written(hilum, run: Path, tmp_pat
         (("train", "--data", "nowhere", "--recipe", "tiny", "--out", "run"), "no such folder"),
         (
             ("train", "--data", "nowhere", "--recipe", "huge", "--out", "run"),
-            "there is: demo, impression, impression-tiny, openi, openi-vectors, phantom, tiny",
+            "no recipe 'huge'",
         ),
         (("evaluate", "nowhere", "--data", "nowhere", "--split", "test"), "no such run folder"),
         (("data", "check", "nowhere"), "no such folder"),

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +14,7 @@ from hilum.data import batches
 from hilum.data.manifest import Dataset, DatasetInfo
 from hilum.errors import DataError
 from hilum.study import Projection, Study, View
-from hilum.text.tokenizer import END, PAD, START, Tokenizer
+from hilum.text.tokenizer import END, PAD, START, UNKNOWN, Tokenizer
 from tests import made
 
 
@@ -105,3 +106,34 @@ def test_views_are_ordered_frontal_first_whatever_the_source_says() -> None:
     turned = Study("s", tuple(reversed(views)))
     assert [view.id for view in batches.ordered_views(study)] == ["a", "b", "c"]
     assert batches.ordered_views(turned) == batches.ordered_views(study)
+
+
+def test_a_background_is_marks_and_words() -> None:
+    tokenizer = Tokenizer.train(["chest pain . none"], min_count=1)
+    study = Study("a", indication="Chest XXXX pain, fever.", comparison="XXXX", history="None.")
+    asked = batches.background(study, tokenizer, ("indication", "comparison"))
+    words = tokenizer.encode("chest")[0], tokenizer.encode("pain")[0]
+    mark = len(tokenizer)
+    assert asked[0] == mark and set(words) <= set(asked[1:-1])
+    assert asked[-1] == mark + 1  # a date was removed: that something stood there is known
+    assert UNKNOWN in asked and max(asked[1:-1]) < mark
+    assert batches.background(study, tokenizer, ("history",)) == (mark, *tokenizer.encode("none ."))
+    assert batches.background(study, tokenizer, ()) == ()
+    assert batches.background(Study("b", indication=" "), tokenizer, ("indication",)) == ()
+    long = batches.background(Study("c", indication="pain " * 500), tokenizer, ("indication",))
+    assert len(long) == batches.MAX_WORDS + 1
+
+
+def test_backgrounds_are_padded_behind_their_words(tmp_path: Path) -> None:
+    dataset = made.dataset(tmp_path, 3)
+    films = batches.load_films(dataset, 32, 2, tmp_path / "cache")
+    tokenizer = Tokenizer.train(["cough ."], min_count=1)
+    asked = [study if study.id != "1" else replace(study, indication="") for study in dataset.studies]
+    examples = [
+        batches.example(study, films, tokenizer, ("", ""), 20, ("indication", "history")) for study in asked
+    ]
+    batch = batches.collate(examples, films.cells_MG)
+    row = [len(tokenizer), *tokenizer.encode("cough .")]
+    assert batch.background_BS.tolist() == [row, [PAD] * len(row), row]
+    unasked = [batches.example(study, films, tokenizer, ("", ""), 20) for study in dataset.studies]
+    assert batches.collate(unasked, films.cells_MG).background_BS.shape == (3, 0)

@@ -80,3 +80,14 @@ def test_the_full_stop_does_not_count_unless_it_is_all_there_is() -> None:
     np.testing.assert_allclose(
         explain.sentence_attention(said, explain.Span("findings", 2, 3), STOP), [0, 0, 1]
     )
+
+
+def test_attention_on_words_is_told_apart_from_that_on_films() -> None:
+    on_films, share = explain.apart(np.array([0.1, 0.5, 0.3, 0.1], np.float32), 2)
+    np.testing.assert_allclose(on_films, [1 / 6, 5 / 6], rtol=1e-6)
+    assert share == pytest.approx(0.4)
+    films_alone = np.array([0.25, 0.75], np.float32)
+    same, none = explain.apart(films_alone, 2)
+    assert none == 0.0 and np.array_equal(same, films_alone)
+    nowhere, all_of_it = explain.apart(np.array([0.0, 0.0, 1.0], np.float32), 2)
+    assert all_of_it == 1.0 and nowhere.tolist() == [0.0, 0.0]

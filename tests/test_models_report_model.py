@@ -5,7 +5,10 @@ from dataclasses import replace
 import pytest
 import torch
 
+from hilum.decoding import SearchConfig, beam_search
+from hilum.models.background import BAG
 from hilum.models.report_model import ModelConfig, Neck, ReportModel
+from hilum.text.tokenizer import PAD
 from tests.contracts import check_gradients
 
 CONFIG = ModelConfig(
@@ -108,3 +111,64 @@ def test_a_side_is_told_as_far_as_its_finding_is_there() -> None:
     assert told(nan, 1.0, nan)[2].item() == pytest.approx(2 * left - 1, abs=1e-5)
     assert told(nan, 0.0, nan).tolist()[1:] == [-1.0, -1.0]  # what is not there is on no side
     assert told(nan, 1.0, 1.0).tolist()[1:] == [1.0, 1.0]
+
+
+READING = replace(CONFIG, background=("indication", "comparison"))
+ASKED = torch.tensor([[20, 5, 6, 21, 7], [20, 8, 9, PAD, PAD], [PAD] * 5])
+
+
+def _seen(studies: int) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    generator = torch.Generator().manual_seed(3)
+    features = torch.randn(studies, 2, 16, 32, generator=generator)
+    cells = torch.ones(studies, 2, 16, dtype=torch.bool)
+    cells[0, 1] = False
+    return features, cells, torch.tensor([[0, 2], [0, 1], [0, 1]])[:studies]
+
+
+def test_gradient_reaches_every_parameter_that_reads_the_background() -> None:
+    model = make(READING)
+    features = model.see(torch.rand(6, 64, 64)).view(3, 2, 16, 32)
+    memory, logits = model.remember(features, *_seen(3)[1:], None, ASKED)
+    words, _ = model.decoder(torch.randint(0, 20, (3, 5)), memory)
+    check_gradients(model, words.square().mean() + logits.square().mean())
+    learning = {id(parameter) for parameter in (*model.writing_parameters(), *model.reading_parameters())}
+    seeing = {id(parameter) for part in (model.encoder, model.neck) for parameter in part.parameters()}
+    assert learning | seeing == {id(parameter) for parameter in model.parameters()}
+
+
+def test_without_a_background_a_model_that_reads_it_is_the_model_that_does_not() -> None:
+    """Its decoder without what the background adds to the condition, on a study of which nothing is known."""
+    reading, plain = make(READING), make()
+    weights, condition = reading.state_dict(), len(CONFIG.findings)
+    for name in ("decoder.first.weight", "decoder.cell.weight_ih", "decoder.from_context.weight"):
+        weights[name] = weights[name][:, :-BAG]  # the condition stands last, and the bag last in it
+    assert weights["decoder.first.weight"].shape[1] == CONFIG.width + condition
+    plain.load_state_dict({name: part for name, part in weights.items() if not name.startswith("background")})
+    tokens, seen = torch.randint(0, 20, (3, 6)), _seen(3)
+    with torch.no_grad():
+        wanted, _ = plain.decoder(tokens, plain.remember(*seen)[0])
+        for nothing in (None, torch.full((3, 4), PAD)):
+            memory, _ = reading.remember(*seen, None, nothing)
+            torch.testing.assert_close(reading.decoder(tokens, memory)[0], wanted)
+        memory, _ = reading.remember(*seen, None, ASKED)  # two of three are asked about
+        words, attention = reading.decoder(tokens, memory)
+    torch.testing.assert_close(words[2], wanted[2])
+    assert (words[:2] - wanted[:2]).abs().amax((1, 2)).min() > 1e-3
+    on_words = attention[..., 32:].sum(-1)
+    assert (on_words[:2] > 0).all() and (on_words[2] == 0).all()
+    torch.testing.assert_close(attention.sum(-1), torch.ones(3, 6))
+
+
+def test_searching_with_a_background_is_the_same_alone_and_in_a_batch() -> None:
+    model, seen = make(READING), _seen(3)
+    with torch.no_grad():
+        model.decoder.out.weight.mul_(4.0)
+        memory, _ = model.remember(*seen, None, ASKED)
+    search = SearchConfig(beams=3, max_tokens=8)
+    for row, found in enumerate(beam_search(model.decoder, memory, search)):
+        words = ASKED[row : row + 1]
+        one, _ = model.remember(
+            *(part[row : row + 1] for part in seen), None, words[:, : int((words != PAD).sum())]
+        )
+        alone = beam_search(model.decoder, one, search)[0]
+        assert [hypothesis.tokens for hypothesis in alone] == [hypothesis.tokens for hypothesis in found]

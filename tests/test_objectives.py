@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -46,6 +47,40 @@ def test_varied_views_keep_one_and_never_gain_any(batch: tuple[batches.Batch, ba
     same = objectives.vary(one, torch.Generator().manual_seed(3))
     again = objectives.vary(one, torch.Generator().manual_seed(3))
     assert (same.cells_BIG == again.cells_BIG).all() and (same.projection_BI == again.projection_BI).all()
+
+
+def test_some_studies_are_shown_without_their_background(batch: tuple[batches.Batch, batches.Films]) -> None:
+    one, _ = batch
+    asked_BS = torch.randint(5, 9, (len(one.studies), 4))
+    asking = replace(one, background_BS=asked_BS)
+    gone = 0
+    for seed in range(60):
+        varied = objectives.vary(asking, torch.Generator().manual_seed(seed))
+        kept_B = (varied.background_BS == asked_BS).all(1)
+        assert (kept_B | (varied.background_BS == PAD).all(1)).all()
+        gone += int((~kept_B).sum())
+        plain = objectives.vary(one, torch.Generator().manual_seed(seed))
+        assert (plain.cells_BIG == varied.cells_BIG).all() and plain.background_BS.shape[1] == 0
+    assert 0.08 < gone / (60 * len(one.studies)) < 0.25
+
+
+def test_the_coverage_is_of_the_films_alone(batch: tuple[batches.Batch, batches.Films]) -> None:
+    one, films = batch
+    run = made.untrained_run(background=("indication",))
+    mark = len(run.tokenizer)
+    asked_BS = torch.tensor([[mark, 5, 6]]).expand(len(one.studies), -1)
+    features = objectives.film_reader(run.model, films.pixels_MHW)(one.rows_BI, None)
+    memory, _ = run.model.remember(features, one.cells_BIG, one.projection_BI, None, asked_BS)
+    films_N = one.cells_BIG[0].numel()
+    attention = run.model.decoder(one.tokens_BT[:, :-1], memory)[1]
+    said_BT = (one.tokens_BT[:, 1:] != PAD).unsqueeze(-1)
+    missing = (1 - (attention * said_BT).sum(1))[:, :films_N].square() * memory.present_BN[:, :films_N]
+    wanted = (missing.sum(1) / memory.present_BN[:, :films_N].sum(1)).mean()
+    whole, none = (
+        objectives.report_loss(run.model, memory, one.tokens_BT, weight, films=films_N)
+        for weight in (1.0, 0.0)
+    )
+    torch.testing.assert_close(whole - none, wanted)
 
 
 def test_films_and_cached_features_read_the_same(

@@ -161,3 +161,36 @@ def test_no_word_speaks_of_a_side_that_the_head_has_not_decided(data: Dataset) -
     # Of this model the words are "left" alone; where nothing was decided, no draft holds it.
     assert not any("left" in text for samples in (0, 24) for text in said[None, samples])
     assert any("left" in text for text in said[0.0, 24])
+
+
+def test_a_model_that_reads_the_background_looks_at_it_and_maps_the_films_alone(data: Dataset) -> None:
+    reading = Reporter(made.untrained_run(background=("indication", "comparison")))
+    studies = [
+        replace(study, indication="The heart.", comparison="XXXX")
+        if number % 2
+        else replace(study, indication="")
+        for number, study in enumerate(data.studies)
+    ]
+    together = reading.report_all(data, studies)
+    for study, draft in zip(studies, together, strict=True):
+        same(draft, reading.report(study, data.root))
+        assert not any("Not read" in warning for warning in draft.warnings)
+        for sentence in draft.sentences:
+            assert sum(region.weight for region in sentence.regions) == pytest.approx(1.0, abs=1e-4)
+            assert (0 < sentence.background_weight < 1) == bool(study.indication)
+    asked = reading.report(replace(studies[0], indication="No left heart."), data.root)
+    assert asked.sentences[0].log_prob != pytest.approx(together[0].sentences[0].log_prob, abs=1e-3)
+
+
+def test_what_is_given_and_not_read_is_said(data: Dataset, reporter: Reporter) -> None:
+    study = replace(data.studies[1], indication="", history="", comparison="None.")
+    for given, wanted in (
+        ({}, []), ({"indication": "Cough."}, ["indication"]), ({"history": "Smoker."}, ["history"]),
+        ({"indication": "Cough.", "history": "Smoker."}, ["indication and the history"]),
+    ):  # fmt: skip
+        warnings = reporter.report(replace(study, **given), data.root).warnings
+        said = [warning for warning in warnings if "Not read" in warning]
+        assert len(said) == len(wanted) and all(f"the {name}." in said[0] for name in wanted)
+    reading = Reporter(made.untrained_run(background=("indication",)))
+    warnings = reading.report(replace(study, indication="Cough.", history="Smoker."), data.root).warnings
+    assert next(warning for warning in warnings if "Not read" in warning).endswith("the history.")

@@ -14,10 +14,12 @@ import pytest
 import torch
 
 from hilum import checkpoints, objectives, training
-from hilum.data import splits
+from hilum.data import manifest, splits
+from hilum.data.manifest import DatasetInfo
 from hilum.errors import DataError, Interrupted, RunError, TrainingError
 from hilum.recipes import RECIPES, tiny
 from hilum.reporter import Reporter
+from hilum.study import Report
 from hilum.training import StageConfig
 from tests import made
 
@@ -204,3 +206,30 @@ def test_every_recipe_is_a_whole_configuration(name: str) -> None:
     assert config.name == name
     assert checkpoints.SearchConfig().forbidden == config.search.forbidden
     assert np.isfinite(config.coverage)
+
+
+def test_the_indication_decides_a_report_that_the_films_cannot(tmp_path: Path) -> None:
+    """Films of one kind; which of two reports is written was asked for. A model that reads it says all back, one
+    that does not gets half."""
+    data, words = tmp_path / "data", {"Cough.": "The lungs are clear.", "Fall.": "No rib fracture."}
+    asked = tuple(words)
+    studies = [
+        replace(made.study(3 * number, data), indication=asked[number % 2], mesh=(), truth=(),
+                report=Report(words[asked[number % 2]], ""))
+        for number in range(20)
+    ]  # fmt: skip
+    manifest.write(data, DatasetInfo("asked", "made for a test", "none", simulated=True), studies)
+    ids = [study.id for study in studies]
+    parts = {"train": tuple(ids[:12]), "validation": tuple(ids[12:16]), "test": tuple(ids[16:])}
+    splits.write(data, splits.Split("clean", **parts, sha256=splits.digest(**parts)))
+    base = replace(tiny(), encoder=None, decoder=StageConfig(epochs=15, batch_size=6, rate=1e-2, patience=15))
+    base = replace(base, told=0.0, save_seconds=60.0)
+    right = {}
+    for name, sections in (("reads", ("indication", "comparison")), ("does-not", ())):
+        config = replace(base, name=name, model=replace(base.model, background=sections))
+        training.train(config, data, tmp_path / name)
+        reporter = Reporter.load(tmp_path / name)
+        right[name] = sum(
+            reporter.report(study, data).findings_text == words[study.indication] for study in studies[12:]
+        )
+    assert right == {"reads": 8, "does-not": 4}

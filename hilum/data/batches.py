@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,11 +22,20 @@ from hilum.imaging.geometry import fit_square
 from hilum.imaging.pixels import read_film
 from hilum.progress import track
 from hilum.study import Projection, Study, View
+from hilum.text.normal import normalise
 from hilum.text.tokenizer import PAD, Tokenizer
 
 PROJECTION_INDEX = {Projection.FRONTAL: 0, Projection.LATERAL: 1, Projection.UNKNOWN: 2}
 MAX_VIEWS = 5
 WORKERS = 2
+SECTIONS: dict[str, Callable[[Study], str]] = {
+    "indication": lambda study: study.indication,
+    "history": lambda study: study.history,
+    "comparison": lambda study: study.comparison,
+}
+"""What is known of a study before its films are read; COMPARISON says whether there are earlier ones."""
+MAX_WORDS = 60
+"""So many words of a section are read; the longest indication of Open-i has 34."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,13 +53,15 @@ class Films:
 
 @dataclass(frozen=True, slots=True)
 class Example:
-    """One study as the model needs it: rows of its films, projections, tokens, targets of the findings head."""
+    """One study as the model needs it: rows of its films, projections, tokens, targets of the findings head, and
+    the ids of its ``background``."""
 
     study: str
     rows: tuple[int, ...]
     projections: tuple[int, ...]
     tokens: tuple[int, ...]
     findings_F: NDArray[np.float32]
+    background: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +69,8 @@ class Batch:
     """B studies, padded to the most views and the longest report among them.
 
     ``rows_BI`` int64 film rows, -1 where there is no view · ``projection_BI`` int64 · ``cells_BIG`` bool ·
-    ``tokens_BT`` int64, padded with PAD · ``findings_BF`` float32, NaN where unknown.
+    ``tokens_BT`` int64, padded with PAD · ``findings_BF`` float32, NaN where unknown · ``background_BS`` int64,
+    padded with PAD, S = 0 where there is none.
     """
 
     studies: tuple[str, ...]
@@ -67,6 +79,7 @@ class Batch:
     cells_BIG: Tensor
     tokens_BT: Tensor
     findings_BF: Tensor
+    background_BS: Tensor
 
 
 def ordered_views(study: Study) -> list[View]:
@@ -138,10 +151,34 @@ def _films_key(dataset: Dataset, views: Sequence[tuple[Study, View]], size: int,
     return hashlib.sha256(json.dumps([described, size, grid]).encode()).hexdigest()[:16]
 
 
+def background(study: Study, tokenizer: Tokenizer, sections: Sequence[str]) -> tuple[int, ...]:
+    """The ids of what stands in ``sections`` (of ``SECTIONS``): of each the mark, then its words in normal form.
+
+    The mark of section k is the id ``len(tokenizer)`` + k. An empty section has none; one whose words were all taken
+    out (a removed date in COMPARISON) has its mark alone: that something stood there is known.
+    """
+    ids: list[int] = []
+    for place, section in enumerate(sections):
+        text = SECTIONS[section](study)
+        if text.strip():
+            ids += [len(tokenizer) + place, *tokenizer.encode(normalise(text))[:MAX_WORDS]]
+    return tuple(ids)
+
+
+def pad_rows(rows: Sequence[Sequence[int]]) -> Tensor:
+    """Rows of ids as one tensor (rows, longest), int64, padded with PAD."""
+    padded = np.full((len(rows), max((len(row) for row in rows), default=0)), PAD, np.int64)
+    for index, row in enumerate(rows):
+        padded[index, : len(row)] = row
+    return torch.from_numpy(padded)
+
+
 def example(
-    study: Study, films: Films, tokenizer: Tokenizer, texts: tuple[str, str], max_tokens: int
-) -> Example:
-    """``study`` as the model needs it; ``texts`` are findings and impression in normal form.
+    study: Study, films: Films, tokenizer: Tokenizer, texts: tuple[str, str], max_tokens: int,
+    sections: Sequence[str] = (),
+) -> Example:  # fmt: skip
+    """``study`` as the model needs it; ``texts`` are findings and impression in normal form, ``sections`` those of
+    its background that the model reads.
 
     A report longer than ``max_tokens`` loses its end (without an end mark), and only for learning: references
     are never cut when they are scored.
@@ -154,6 +191,7 @@ def example(
         tuple(PROJECTION_INDEX[view.projection] for view in views),
         tuple(tokens),
         targets(study),
+        background(study, tokenizer, sections),
     )
 
 
@@ -177,21 +215,23 @@ def epoch_order(
 def collate(examples: Sequence[Example], cells_MG: NDArray[np.bool_]) -> Batch:
     """The batch of ``examples``, in their order."""
     studies, views = len(examples), max(len(example.rows) for example in examples)
-    length = max(len(example.tokens) for example in examples)
     rows = np.full((studies, views), -1, np.int64)
     projection = np.full((studies, views), PROJECTION_INDEX[Projection.UNKNOWN], np.int64)
     cells = np.zeros((studies, views, cells_MG.shape[1]), np.bool_)
-    tokens = np.full((studies, length), PAD, np.int64)
     for index, example in enumerate(examples):
         count = len(example.rows)
         rows[index, :count] = example.rows
         projection[index, :count] = example.projections
         cells[index, :count] = cells_MG[list(example.rows)]
-        tokens[index, : len(example.tokens)] = example.tokens
     findings = np.stack([example.findings_F for example in examples])
     return Batch(
         tuple(example.study for example in examples),
-        *(torch.from_numpy(array) for array in (rows, projection, cells, tokens, findings)),
+        rows_BI=torch.from_numpy(rows),
+        projection_BI=torch.from_numpy(projection),
+        cells_BIG=torch.from_numpy(cells),
+        tokens_BT=pad_rows([example.tokens for example in examples]),
+        findings_BF=torch.from_numpy(findings),
+        background_BS=pad_rows([example.background for example in examples]),
     )
 
 

@@ -10,6 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from hilum.models import encoders
+from hilum.models.background import BAG, BackgroundEncoder
 from hilum.models.decoders import SoftAttentionLSTM
 from hilum.models.findings import FindingsHead
 from hilum.models.memory import Memory
@@ -35,6 +36,8 @@ class ModelConfig:
     dropout: float = 0.3
     conditioned: bool = True
     """Whether the decoder is told what the findings head says."""
+    background: tuple[str, ...] = ()
+    """The sections of a study's background that are read beside its films, of ``data.batches.SECTIONS``."""
 
 
 class Neck(nn.Module):
@@ -74,6 +77,12 @@ class ReportModel(nn.Module):
         self.decision_F: Tensor
         self.register_buffer("decision_F", torch.zeros(len(config.findings)))
         condition = len(config.findings) if config.conditioned else 0
+        self.background: BackgroundEncoder | None = None
+        if config.background:
+            condition += BAG
+            self.background = BackgroundEncoder(
+                config.vocabulary, len(config.background), config.embedding, config.width, config.dropout
+            )
         self.decoder = SoftAttentionLSTM(
             config.vocabulary, config.width, condition, config.embedding, config.hidden, config.attention,
             config.dropout,
@@ -85,6 +94,12 @@ class ReportModel(nn.Module):
         yield self.position_GD
         for part in (self.projection, self.norm, self.head):
             yield from part.parameters()
+
+    def writing_parameters(self) -> Iterator[nn.Parameter]:
+        """What learns to write: the decoder, and what reads the background for it."""
+        yield from self.decoder.parameters()
+        if self.background is not None:
+            yield from self.background.parameters()
 
     def see(self, images_MHW: Tensor) -> Tensor:
         """Films (M, H, W), float in [0, 1], to features of each (M, G, D): what a cache holds."""
@@ -108,22 +123,25 @@ class ReportModel(nn.Module):
         return logits_BF, attention_BFN, placed_BND
 
     def remember(
-        self, features_BIGD: Tensor, cells_BIG: Tensor, projection_BI: Tensor, told_BF: Tensor | None = None
-    ) -> tuple[Memory, Tensor]:
+        self, features_BIGD: Tensor, cells_BIG: Tensor, projection_BI: Tensor, told_BF: Tensor | None = None,
+        background_BS: Tensor | None = None,
+    ) -> tuple[Memory, Tensor]:  # fmt: skip
         """The memory for a decoder and the findings' logits (B, F).
 
         ``cells_BIG`` is False where a view is absent or a cell shows no film. The decoder is told a number from
         -1 to 1 a finding: how far the head's logit lies above ``decision_F``, the logit from which it is called
         present (a rare finding is called long before it is likely), and for a side that times how likely it is.
-        ``told_BF``, the true labels in training, replaces it; NaN leaves the head's own.
+        ``told_BF``, the true labels in training, replaces it; NaN leaves the head's own. The words of the background
+        (``data.batches.background``), where the model reads it, are the last S of the memory's positions.
         """
         logits_BF, _, placed_BND = self.read_findings(features_BIGD, cells_BIG, projection_BI)
-        return self.tell(placed_BND, cells_BIG, logits_BF, told_BF), logits_BF
+        return self.tell(placed_BND, cells_BIG, logits_BF, told_BF, background_BS), logits_BF
 
     def tell(
-        self, placed_BND: Tensor, cells_BIG: Tensor, logits_BF: Tensor, told_BF: Tensor | None = None
-    ) -> Memory:
-        """The memory of what ``read_findings`` returned; ``told_BF`` as in ``remember``."""
+        self, placed_BND: Tensor, cells_BIG: Tensor, logits_BF: Tensor, told_BF: Tensor | None = None,
+        background_BS: Tensor | None = None,
+    ) -> Memory:  # fmt: skip
+        """The memory of what ``read_findings`` returned; ``told_BF`` and ``background_BS`` as in ``remember``."""
         if self.config.conditioned:
             said_BF = torch.sigmoid(logits_BF - self.decision_F).detach()
             if told_BF is not None:
@@ -133,4 +151,5 @@ class ReportModel(nn.Module):
             condition_BC = 2.0 * said_BF * there_BF - 1.0
         else:
             condition_BC = logits_BF.new_zeros(logits_BF.shape[0], 0)
-        return Memory(placed_BND, cells_BIG.flatten(1), condition_BC)
+        memory = Memory(placed_BND, cells_BIG.flatten(1), condition_BC)
+        return memory if self.background is None else self.background(memory, background_BS)

@@ -32,6 +32,7 @@ def draft_json(draft: Draft) -> dict[str, Any]:
                     }
                     for region in sentence.regions
                 ],
+                "background_weight": _finite(sentence.background_weight, "background_weight"),
             }
             for sentence in draft.sentences
         ],

@@ -45,13 +45,15 @@ class ShownMap:
 
 @dataclass(frozen=True, slots=True)
 class ShownSentence:
-    """A sentence of the draft with its marks; ``attention`` is its share by ``ShownFilm.id``."""
+    """A sentence of the draft with its marks; ``attention`` is its share by ``ShownFilm.id``, ``background`` that of
+    what was asked and known."""
 
     number: int
     section: str
     runs: tuple[Run, ...]
     maps: tuple[ShownMap, ...]
     attention: dict[str, float]
+    background: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,4 +162,11 @@ def _sentence(
         peak = pictures.lift(max(max(row) for row in region.grid), cells) if region.grid else 0.0
         uri = pictures.heat_uri(region.grid, cells) if region.grid else ""
         maps.append(ShownMap(f"m{number}-{place}-{index}", film.id, region, uri, peak))
-    return ShownSentence(place, sentence.section, runs(sentence.text, found), tuple(maps), attention)
+    return ShownSentence(
+        place,
+        sentence.section,
+        runs(sentence.text, found),
+        tuple(maps),
+        attention,
+        sentence.background_weight,
+    )
