@@ -25,6 +25,7 @@ from torch import nn
 from hilum import atomic
 from hilum.decoding import SearchConfig
 from hilum.errors import RunError
+from hilum.models import decoders
 from hilum.models.report_model import ModelConfig, ReportModel
 from hilum.study import DISCLAIMER
 from hilum.text.tokenizer import Tokenizer
@@ -179,6 +180,10 @@ def model_card(info: RunInfo) -> str:
         if info.simulated
         else "It was trained on real films of one public collection; other hospitals' films differ."
     )
+    shape = info.model
+    decoder = decoders.described(
+        shape.decoder, embedding=shape.embedding, hidden=shape.hidden, layers=shape.layers, heads=shape.heads
+    )
     return f"""# {info.name}
 
 {DISCLAIMER}
@@ -188,7 +193,7 @@ def model_card(info: RunInfo) -> str:
 | | |
 |---|---|
 | encoder | {info.model.encoder}, {info.model.image_size} x {info.model.image_size} pixels |
-| decoder | soft-attention LSTM (arXiv 1502.03044), hidden {info.model.hidden}, {info.model.vocabulary} words |
+| decoder | {decoder}, {info.model.vocabulary} words |
 | trained on | {info.trained_on}, split `{info.split}` |
 | data manifest SHA-256 | `{info.data_sha256}` |
 | weights SHA-256 | `{info.weights_sha256}` |

@@ -229,7 +229,8 @@ def train(
         str,
         typer.Option(
             "--recipe",
-            help="openi, openi-vectors, openi-indication, phantom, demo, tiny or impression.",
+            help="openi or phantom, each also with -gru, -hard or -transformer behind it; openi-vectors, "
+            "openi-indication, demo, tiny or impression.",
             show_default=False,
         ),
     ],

@@ -19,7 +19,7 @@ from hilum.data.batches import PROJECTION_INDEX, Batch, Example, Films, collate,
 from hilum.decoding import SearchConfig, greedy
 from hilum.imaging.augment import augment
 from hilum.metrics import calibration
-from hilum.models.decoders import coverage_penalty
+from hilum.models.attention import coverage_penalty
 from hilum.models.memory import Memory
 from hilum.models.report_model import ReportModel
 from hilum.progress import track
@@ -175,22 +175,26 @@ def decoder_loss(
     memory, logits_BF = model.remember(
         features_BIGD, batch.cells_BIG, batch.projection_BI, told_BF, batch.background_BS
     )
-    loss = report_loss(model, memory, batch.tokens_BT, coverage, films=batch.cells_BIG[0].numel())
+    loss = report_loss(model, memory, batch.tokens_BT, coverage, generator, films=batch.cells_BIG[0].numel())
     if not findings:
         return loss
     return loss + findings * findings_loss(logits_BF, batch.findings_BF, model.head.sided_F)
 
 
 def report_loss(
-    model: ReportModel, memory: Memory, tokens_BT: Tensor, coverage: float, *, films: int | None = None
-) -> Tensor:
-    """Cross-entropy a token plus ``coverage`` times the doubly stochastic penalty over the first ``films`` positions
-    (None: all): a film is to be looked at everywhere, a background is not."""
-    logits_BTV, attention_BTN = model.decoder(tokens_BT[:, :-1], memory)
+    model: ReportModel, memory: Memory, tokens_BT: Tensor, coverage: float,
+    generator: torch.Generator | None = None, *, films: int | None = None,
+) -> Tensor:  # fmt: skip
+    """Cross-entropy a token plus ``coverage`` times the doubly stochastic penalty plus what the decoder adds.
+
+    The penalty is over the first ``films`` positions (None: all): a film is to be looked at everywhere, a background
+    is not. ``generator`` draws what the decoder draws while it learns; torch's own where None.
+    """
+    logits_BTV, attention_BTN, own = model.decoder.teach(tokens_BT, memory, generator)
     goal_BT = tokens_BT[:, 1:]
     words = F.cross_entropy(logits_BTV.flatten(0, 1), goal_BT.flatten(), ignore_index=PAD)
     seen_BTN, there_BN = attention_BTN[..., :films], memory.present_BN[:, :films]
-    return words + coverage * coverage_penalty(seen_BTN, goal_BT != PAD, there_BN)
+    return words + coverage * coverage_penalty(seen_BTN, goal_BT != PAD, there_BN) + own
 
 
 @torch.no_grad()

@@ -41,6 +41,62 @@ def phantom() -> TrainConfig:
     return replace(openi(), name="phantom", split="clean", see_outside=False)
 
 
+def with_gru(base: TrainConfig) -> TrainConfig:
+    """``base``, but with GRU cells; nothing else differs."""
+    return replace(base, name=f"{base.name}-gru", model=replace(base.model, decoder="soft-gru"))
+
+
+def with_hard_attention(base: TrainConfig) -> TrainConfig:
+    """``base``, but every word looks at one place, drawn from the attention.
+
+    Without the doubly stochastic penalty, which is the soft attention's (arXiv 1502.03044, section 4.2.1).
+    """
+    return replace(
+        base, name=f"{base.name}-hard", model=replace(base.model, decoder="hard-lstm"), coverage=0.0
+    )
+
+
+def with_transformer(base: TrainConfig) -> TrainConfig:
+    """``base``, but with a Transformer that writes, at the rate that it bears; without the penalty, too."""
+    return replace(
+        base,
+        name=f"{base.name}-transformer",
+        model=replace(base.model, decoder="transformer", hidden=4 * base.model.embedding),
+        decoder=replace(base.decoder, rate=1e-3),
+        coverage=0.0,
+    )
+
+
+def openi_gru() -> TrainConfig:
+    """``openi`` with GRU cells."""
+    return with_gru(openi())
+
+
+def openi_hard() -> TrainConfig:
+    """``openi`` with hard attention."""
+    return with_hard_attention(openi())
+
+
+def openi_transformer() -> TrainConfig:
+    """``openi`` with a Transformer that writes."""
+    return with_transformer(openi())
+
+
+def phantom_gru() -> TrainConfig:
+    """``phantom`` with GRU cells."""
+    return with_gru(phantom())
+
+
+def phantom_hard() -> TrainConfig:
+    """``phantom`` with hard attention."""
+    return with_hard_attention(phantom())
+
+
+def phantom_transformer() -> TrainConfig:
+    """``phantom`` with a Transformer that writes."""
+    return with_transformer(phantom())
+
+
 def demo() -> TrainConfig:
     """Small enough for a laptop: simulated films at 160 pixels, few epochs."""
     base = phantom()
@@ -72,5 +128,9 @@ def tiny() -> TrainConfig:
 
 
 RECIPES: dict[str, Callable[[], TrainConfig]] = {
-    recipe().name: recipe for recipe in (openi, openi_vectors, openi_indication, phantom, demo, tiny)
-}
+    recipe().name: recipe
+    for recipe in (
+        openi, openi_vectors, openi_indication, openi_gru, openi_hard, openi_transformer,
+        phantom, phantom_gru, phantom_hard, phantom_transformer, demo, tiny,
+    )
+}  # fmt: skip

@@ -327,6 +327,9 @@ def _fingerprint(config: TrainConfig, data: Path) -> str:
         del described["word_vectors"]  # states from before there was a choice can still be resumed
     if not config.model.background:
         del described["model"]["background"]
+    if config.model.decoder == "soft-lstm":
+        for name in ("decoder", "layers", "heads"):
+            del described["model"][name]
     return hashlib.sha256(msgspec.json.encode([described, _sha256(data / "studies.jsonl")])).hexdigest()
 
 

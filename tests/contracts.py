@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from hilum.models import decoders
 from hilum.models.memory import Memory
 
 
@@ -20,6 +21,26 @@ def make_memory(
         present,
         torch.randn(studies, condition, generator=generator),
     )
+
+
+def make_decoder(
+    name: str = "soft-lstm",
+    vocabulary: int = 23,
+    condition: int = 4,
+    dropout: float = 0.0,
+    sharp: float = 1.0,
+) -> decoders.AnyDecoder:
+    """A small decoder for ``make_memory``, in evaluation mode; ``sharp`` above 1 makes its choices clearer."""
+    torch.manual_seed(3)
+    decoder = decoders.build(
+        name, vocabulary=vocabulary, width=16, condition=condition, embedding=12, hidden=20, attention=9,
+        layers=2, heads=2, dropout=dropout,
+    )  # fmt: skip
+    with torch.no_grad():
+        for place, parameter in decoder.named_parameters():
+            if f".{place}".endswith(".out.weight"):
+                parameter.mul_(sharp)
+    return decoder.eval()
 
 
 def check_gradients(module: nn.Module, loss: Tensor) -> None:

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -9,6 +11,7 @@ from hilum import checkpoints
 from hilum.checkpoints import RunInfo
 from hilum.decoding import SearchConfig
 from hilum.errors import RunError
+from hilum.models import decoders
 from hilum.models.report_model import ReportModel
 from hilum.text.tokenizer import Tokenizer
 from tests.test_models_report_model import CONFIG
@@ -16,8 +19,6 @@ from tests.test_models_report_model import CONFIG
 
 @pytest.fixture
 def run(tmp_path: Path) -> Path:
-    from dataclasses import replace
-
     tokenizer = Tokenizer.train(["the heart is normal . no effusion ."], min_count=1)
     torch.manual_seed(0)
     config = replace(CONFIG, vocabulary=len(tokenizer))
@@ -38,6 +39,38 @@ def test_round_trip(run: Path) -> None:
     ):
         torch.testing.assert_close(left, right, msg=name)
     assert not one.model.training
+
+
+def test_a_run_from_before_there_was_a_choice_of_decoder_still_loads(run: Path) -> None:
+    described = json.loads((run / "config.json").read_text())
+    for name in ("decoder", "layers", "heads"):
+        del described["model"][name]
+    (run / "config.json").write_text(json.dumps(described))
+    loaded = checkpoints.load(run)
+    assert loaded.info.model.decoder == "soft-lstm" and "decoder.cell.weight_ih" in loaded.model.state_dict()
+
+
+@pytest.mark.parametrize("name", decoders.NAMES)
+def test_every_decoder_comes_back_and_its_card_names_it(tmp_path: Path, name: str) -> None:
+    tokenizer = Tokenizer.train(["the heart is normal . no effusion ."], min_count=1)
+    shape = replace(CONFIG, vocabulary=len(tokenizer), decoder=name)
+    model = ReportModel(shape).eval()
+    info = RunInfo(
+        name="made", model=shape, search=SearchConfig(), trained_on="nothing", data_sha256="0" * 64, split="clean",
+        simulated=True, thresholds={},
+    )  # fmt: skip
+    checkpoints.save(tmp_path / "run", info, model, tokenizer)
+    loaded, tokens = checkpoints.load(tmp_path / "run"), torch.randint(4, len(tokenizer), (2, 5))
+    said = decoders.described(name, embedding=16, hidden=24, layers=3, heads=4)
+    assert f"| decoder | {said}, {len(tokenizer)} words |" in (tmp_path / "run" / "README.md").read_text()
+    seen = (
+        torch.randn(2, 1, 16, 32),
+        torch.ones(2, 1, 16, dtype=torch.bool),
+        torch.zeros(2, 1, dtype=torch.long),
+    )
+    with torch.no_grad():
+        one, other = (m.decoder.forward(tokens, m.remember(*seen)[0])[0] for m in (model, loaded.model))
+    assert torch.equal(one, other)
 
 
 def test_the_model_card_says_what_it_is_not_for(run: Path) -> None:
@@ -73,6 +106,9 @@ def test_another_format_and_weights_of_another_shape_are_refused(run: Path) -> N
         checkpoints.load(run)
     (run / "config.json").write_text(text.replace('"small-cnn"', '"resnet"'))
     with pytest.raises(RunError, match="no encoder 'resnet'"):
+        checkpoints.load(run)
+    (run / "config.json").write_text(text.replace('"soft-lstm"', '"poet"'))
+    with pytest.raises(RunError, match="no decoder 'poet'"):
         checkpoints.load(run)
 
 

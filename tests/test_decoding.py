@@ -9,32 +9,32 @@ from scipy.stats import chisquare
 
 from hilum import decoding
 from hilum.decoding import Hypothesis, SearchConfig, beam_search, greedy, rank, sample, sequence_log_prob
-from hilum.models.decoders import SoftAttentionLSTM
+from hilum.models.decoders import NAMES, AnyDecoder
 from hilum.text.tokenizer import END, PAD, START, UNKNOWN
-from tests.contracts import make_memory
+from tests.contracts import make_decoder, make_memory
 
 SMALL = 7  # four marks and three words
 FORBIDDEN = (PAD, START, UNKNOWN)
 
 
-def make(vocabulary: int = SMALL, scale: float = 3.0) -> SoftAttentionLSTM:
-    torch.manual_seed(3)
-    decoder = SoftAttentionLSTM(vocabulary, 16, 4, 8, 12, 6, dropout=0.0).eval()
-    with torch.no_grad():
-        decoder.out.weight.mul_(scale)  # sharper choices: ties and near ties are not what is tested
-    return decoder
+def make(vocabulary: int = SMALL, scale: float = 3.0, name: str = "soft-lstm") -> AnyDecoder:
+    return make_decoder(name, vocabulary, sharp=scale)  # ties and near ties are not what is tested
 
 
-def own_score(decoder: SoftAttentionLSTM, study: int, tokens: tuple[int, ...], finished: bool) -> float:
+every_decoder = pytest.mark.parametrize("name", NAMES)
+
+
+def own_score(decoder: AnyDecoder, study: int, tokens: tuple[int, ...], finished: bool) -> float:
     memory = make_memory().select(torch.tensor([study]))
     sequence = torch.tensor([[START, *tokens, *((END,) if finished else ())]])
     with torch.no_grad():
         return float(sequence_log_prob(decoder, memory, sequence).sum())
 
 
+@every_decoder
 @pytest.mark.parametrize("length_power", [0.0, 0.7])
-def test_a_wide_beam_is_exhaustive_search(length_power: float) -> None:
-    decoder, longest = make(), 4
+def test_a_wide_beam_is_exhaustive_search(length_power: float, name: str) -> None:
+    decoder, longest = make(name=name), 4
     words = [token for token in range(SMALL) if token not in (*FORBIDDEN, END)]
     config = SearchConfig(200, longest, length_power, 0, FORBIDDEN)
     found = beam_search(decoder, make_memory(), config)
@@ -51,8 +51,9 @@ def test_a_wide_beam_is_exhaustive_search(length_power: float) -> None:
             assert got.log_prob == pytest.approx(wanted.log_prob, abs=1e-4)
 
 
-def test_one_beam_is_greedy_written_out() -> None:
-    decoder, memory = make(30), make_memory()
+@every_decoder
+def test_one_beam_is_greedy_written_out(name: str) -> None:
+    decoder, memory = make(30, name=name), make_memory()
     config = SearchConfig(1, 12, 0.0, 0, FORBIDDEN)
     found = greedy(decoder, memory, config)
     for study in range(3):
@@ -74,10 +75,11 @@ def test_one_beam_is_greedy_written_out() -> None:
     assert found == [best[0] for best in beam_search(decoder, memory, config)]
 
 
+@every_decoder
 @pytest.mark.parametrize("beams", [1, 3, 5])
 @pytest.mark.parametrize("length_power", [0.0, 0.6])
-def test_a_batch_equals_singles(beams: int, length_power: float) -> None:
-    decoder, memory = make(30), make_memory(studies=5)
+def test_a_batch_equals_singles(beams: int, length_power: float, name: str) -> None:
+    decoder, memory = make(30, name=name), make_memory(studies=5)
     config = SearchConfig(beams, 15, length_power, 3, FORBIDDEN)
     together = beam_search(decoder, memory, config)
     for study in range(5):
@@ -85,8 +87,9 @@ def test_a_batch_equals_singles(beams: int, length_power: float) -> None:
         assert [h.tokens for h in alone] == [h.tokens for h in together[study]]
 
 
-def test_every_score_is_the_models_own() -> None:
-    decoder = make(30)
+@every_decoder
+def test_every_score_is_the_models_own(name: str) -> None:
+    decoder = make(30, name=name)
     for study, best in enumerate(beam_search(decoder, make_memory(), SearchConfig(4, 10, 0.5, 0, FORBIDDEN))):
         assert len({h.tokens for h in best}) == len(best) == 4
         for h in best:
@@ -94,8 +97,9 @@ def test_every_score_is_the_models_own() -> None:
             assert not set(h.tokens) & {*FORBIDDEN, END}
 
 
-def test_samples_are_the_models_own_whatever_else_is_in_the_batch() -> None:
-    decoder, memory = make(30), make_memory()
+@every_decoder
+def test_samples_are_the_models_own_whatever_else_is_in_the_batch(name: str) -> None:
+    decoder, memory = make(30, name=name), make_memory()
     config = SearchConfig(1, 10, 0.0, 0, FORBIDDEN, samples=12, temperature=1.0)
     together = sample(decoder, memory, config)
     for study, drafts in enumerate(together):
@@ -166,8 +170,9 @@ def test_banned_words_are_a_studys_own() -> None:
     assert [one.tokens for one in alone] == [one.tokens for one in held[1]]
 
 
-def test_dropping_what_has_ended_changes_no_sample(monkeypatch: pytest.MonkeyPatch) -> None:
-    decoder, memory = make(30), make_memory()
+@every_decoder
+def test_dropping_what_has_ended_changes_no_sample(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    decoder, memory = make(30, name=name), make_memory()
     banned = torch.zeros(3, 30, dtype=torch.bool)
     banned[1, 20:] = True
     config = SearchConfig(3, 40, 0.0, 0, FORBIDDEN, samples=24, temperature=1.3)

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from hilum import explain
 from hilum.imaging.geometry import place
-from hilum.models.decoders import SoftAttentionLSTM
+from hilum.models.decoders import SoftAttentionRNN
 from hilum.text.tokenizer import END, IMPRESSION, START
 from tests.contracts import make_memory
 
@@ -17,7 +17,7 @@ STOP = 5
 
 def test_one_pass_gives_what_stepping_gives_whatever_the_lengths() -> None:
     torch.manual_seed(0)
-    decoder, memory = SoftAttentionLSTM(20, 16, 4, 12, 20, 9, dropout=0.3).eval(), make_memory()
+    decoder, memory = SoftAttentionRNN(20, 16, 4, 12, 20, 9, dropout=0.3).eval(), make_memory()
     drafts = [(7, 8, STOP, END), (9, STOP, IMPRESSION, 6, 7, 8, STOP, END), (END,)]
     for row, (draft, said) in enumerate(zip(drafts, explain.words(decoder, memory, drafts), strict=True)):
         one = memory.select(torch.tensor([row]))

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from hilum.models.attention import AdditiveAttention
+from hilum.models.attention import AdditiveAttention, coverage_penalty
 from tests.contracts import check_gradients, make_memory
 
 
@@ -41,3 +41,12 @@ def test_every_parameter_learns() -> None:
     attend, memory = AdditiveAttention(16, 10, 7), make_memory()
     context, _ = attend(torch.randn(3, 10), attend.keys(memory), memory)
     check_gradients(attend, context.square().sum())
+
+
+def test_coverage_penalty_written_out() -> None:
+    attention = torch.tensor([[[0.5, 0.5, 0.0], [1.0, 0.0, 0.0], [0.2, 0.8, 0.0]]])
+    said = torch.tensor([[True, True, False]])
+    present = torch.tensor([[True, True, False]])
+    # Looked at: 1.5 and 0.5 of the two present positions; the padded third word does not count.
+    wanted = ((1 - 1.5) ** 2 + (1 - 0.5) ** 2) / 2
+    assert coverage_penalty(attention, said, present).item() == pytest.approx(wanted)

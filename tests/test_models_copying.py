@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from hilum.models.copying import SLOTS, PointerGenerator, Vocabulary
-from hilum.models.decoders import SoftAttentionLSTM
+from hilum.models.decoders import SoftAttentionRNN
 from hilum.models.memory import Memory
 from hilum.text.tokenizer import PAD, UNKNOWN, Tokenizer
 from tests.contracts import check_decoder, check_gradients, make_memory
@@ -14,7 +14,7 @@ VOCABULARY = 23
 
 def make() -> PointerGenerator:
     torch.manual_seed(0)
-    return PointerGenerator(SoftAttentionLSTM(VOCABULARY, 16, 4, 12, 20, 9, dropout=0.0), 7)
+    return PointerGenerator(SoftAttentionRNN(VOCABULARY, 16, 4, 12, 20, 9, dropout=0.0), 7)
 
 
 def source_of(memory: Memory, seed: int = 5) -> torch.Tensor:

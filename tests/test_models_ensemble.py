@@ -3,16 +3,16 @@ from __future__ import annotations
 import torch
 
 from hilum.decoding import SearchConfig, beam_search
-from hilum.models.decoders import SoftAttentionLSTM
+from hilum.models.decoders import SoftAttentionRNN
 from hilum.models.ensemble import Ensemble
 from tests.contracts import make_memory
 
 VOCABULARY = 19
 
 
-def make(seed: int) -> SoftAttentionLSTM:
+def make(seed: int) -> SoftAttentionRNN:
     torch.manual_seed(seed)
-    return SoftAttentionLSTM(VOCABULARY, 16, 4, 12, 20, 9, dropout=0.0).eval()
+    return SoftAttentionRNN(VOCABULARY, 16, 4, 12, 20, 9, dropout=0.0).eval()
 
 
 def test_steps_are_forward_and_both_are_the_mean_probability() -> None:

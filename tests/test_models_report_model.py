@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import itertools
 from dataclasses import replace
 
 import pytest
@@ -7,6 +8,7 @@ import torch
 
 from hilum.decoding import SearchConfig, beam_search
 from hilum.models.background import BAG
+from hilum.models.decoders import NAMES
 from hilum.models.report_model import ModelConfig, Neck, ReportModel
 from hilum.text.tokenizer import PAD
 from tests.contracts import check_gradients
@@ -31,8 +33,9 @@ def test_gradient_reaches_every_parameter() -> None:
     check_gradients(model, words.square().mean() + logits.square().mean())
 
 
-def test_absent_views_and_padding_change_nothing() -> None:
-    model = make()
+@pytest.mark.parametrize("decoder", NAMES)
+def test_absent_views_and_padding_change_nothing(decoder: str) -> None:
+    model = make(replace(CONFIG, decoder=decoder))
     features = torch.randn(1, 1, 16, 32)
     cells = torch.ones(1, 1, 16, dtype=torch.bool)
     tokens = torch.randint(0, 20, (1, 5))
@@ -44,6 +47,45 @@ def test_absent_views_and_padding_change_nothing() -> None:
     )
     torch.testing.assert_close(padded_logits, logits)
     torch.testing.assert_close(model.decoder(tokens, padded)[0], model.decoder(tokens, alone)[0])
+
+
+@pytest.mark.parametrize("decoder", NAMES)
+def test_any_number_of_views_in_any_order(decoder: str) -> None:
+    """One to five views, and the same in another order: the same words, and each view as much looked at."""
+    model = make(replace(CONFIG, decoder=decoder))
+    generator = torch.Generator().manual_seed(0)
+    features = torch.randn(2, 5, 16, 32, generator=generator)
+    cells = torch.rand(2, 5, 16, generator=generator) > 0.2
+    projection, tokens = torch.tensor([[0, 1, 0, 2, 1], [1, 0, 2, 0, 0]]), torch.randint(4, 20, (2, 5))
+    said = []
+    for views in range(1, 6):
+        order = torch.randperm(views, generator=generator)
+        with torch.no_grad():
+            memory, logits = model.remember(features[:, :views], cells[:, :views], projection[:, :views])
+            turned, turned_logits = model.remember(features[:, order], cells[:, order], projection[:, order])
+            torch.testing.assert_close(turned_logits, logits)
+            words, looked = model.decoder.forward(tokens, memory)
+            turned_words, turned_looked = model.decoder.forward(tokens, turned)
+        torch.testing.assert_close(turned_words, words)
+        looked = looked.unflatten(-1, (views, 16))
+        torch.testing.assert_close(turned_looked.unflatten(-1, (views, 16)), looked[:, :, order])
+        torch.testing.assert_close(looked.sum((2, 3)), torch.ones(2, 5))
+        said.append(words)
+    for fewer, more in itertools.pairwise(said):
+        assert (fewer - more).abs().amax((1, 2)).min() > 1e-4  # every further view is seen
+
+
+@pytest.mark.parametrize("decoder", NAMES)
+def test_projections_tell_views_apart(decoder: str) -> None:
+    model = make(replace(CONFIG, decoder=decoder))
+    features, cells = torch.randn(1, 2, 16, 32), torch.ones(1, 2, 16, dtype=torch.bool)
+    tokens = torch.randint(4, 20, (1, 5))
+    with torch.no_grad():
+        said = [
+            model.decoder.forward(tokens, model.remember(features, cells, torch.tensor([which]))[0])[0]
+            for which in ([0, 1], [1, 0], [2, 2])
+        ]
+    assert all((one - other).abs().max() > 1e-5 for one, other in itertools.combinations(said, 2))
 
 
 def test_projection_and_place_matter() -> None:

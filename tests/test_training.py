@@ -123,6 +123,49 @@ def test_killed_between_the_best_weights_and_the_state_that_speaks_of_them(
     assert weights(tmp_path / "killed") == weights(tmp_path / "whole")
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("decoder", ["hard-lstm", "hard-gru", "transformer"])
+def test_every_decoder_goes_on_exactly_where_it_broke_off(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, decoder: str
+) -> None:
+    """Broken off amid the second epoch of writing; hard attention draws, and keeps a baseline."""
+    data = tmp_path / "data"
+    made.dataset(data, 45)
+    base = tiny()
+    config = replace(base, encoder=None, model=replace(base.model, decoder=decoder, dropout=0.2))
+    training.train(config, data, tmp_path / "whole")
+    loss, calls = objectives.decoder_loss, 0
+
+    def failing(*given: object, **more: object) -> torch.Tensor:
+        nonlocal calls
+        calls += 1
+        if calls == 6:
+            raise KeyboardInterrupt
+        return loss(*given, **more)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(objectives, "decoder_loss", failing)
+    with pytest.raises(KeyboardInterrupt):
+        training.train(config, data, tmp_path / "broken")
+    saved = torch.load(tmp_path / "broken" / "resume.pt", weights_only=True)
+    assert saved["progress"]["step"] == 5 and saved["progress"]["batch"] > 0
+    if decoder.startswith("hard"):
+        assert saved["model"]["decoder.baseline"] > -np.log(saved["model"]["decoder.inner.out.bias"].numel())
+    monkeypatch.setattr(objectives, "decoder_loss", loss)
+    training.train(config, data, tmp_path / "broken", resume=True)
+    assert weights(tmp_path / "broken") == weights(tmp_path / "whole")
+
+
+def test_a_resumed_run_shares_its_decoder_and_what_shapes_it(tmp_path: Path) -> None:
+    (tmp_path / "studies.jsonl").write_text("")
+
+    def shared(**changed: str | int) -> str:
+        return training._fingerprint(replace(tiny(), model=replace(tiny().model, **changed)), tmp_path)
+
+    assert shared(layers=5) == shared()  # nothing to an LSTM, as before there was a choice
+    named = {shared(), *(shared(decoder=name) for name in ("soft-gru", "hard-lstm", "transformer"))}
+    assert len({*named, shared(decoder="transformer", layers=5)}) == 5
+
+
 def test_two_runs_of_one_seed_are_equal_and_of_two_are_not(tmp_path: Path) -> None:
     data = tmp_path / "data"
     made.dataset(data, 30)

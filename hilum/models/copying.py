@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from hilum.models.attention import AdditiveAttention
-from hilum.models.decoders import SoftAttentionLSTM, State
+from hilum.models.decoders import SoftAttentionRNN, State
 from hilum.models.memory import Memory
 from hilum.text.tokenizer import UNKNOWN, Tokenizer
 
@@ -56,13 +56,13 @@ class Vocabulary:
 
 
 class PointerGenerator(nn.Module):
-    """``SoftAttentionLSTM`` with copying. ``over(source_BN)`` gives the ``Decoder`` for one batch.
+    """``SoftAttentionRNN`` with copying. ``over(source_BN)`` gives the ``Decoder`` for one batch.
 
     The pointer attends after the last word was read, as See et al. have it: the decoder's own attention is that
     of the state before.
     """
 
-    def __init__(self, inner: SoftAttentionLSTM, attention: int) -> None:
+    def __init__(self, inner: SoftAttentionRNN, attention: int) -> None:
         super().__init__()
         self.inner = inner
         hidden, size = inner.cell.hidden_size, inner.embed.embedding_dim

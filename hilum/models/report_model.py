@@ -9,9 +9,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from hilum.models import encoders
+from hilum.models import decoders, encoders
 from hilum.models.background import BAG, BackgroundEncoder
-from hilum.models.decoders import SoftAttentionLSTM
 from hilum.models.findings import FindingsHead
 from hilum.models.memory import Memory
 
@@ -38,6 +37,11 @@ class ModelConfig:
     """Whether the decoder is told what the findings head says."""
     background: tuple[str, ...] = ()
     """The sections of a study's background that are read beside its films, of ``data.batches.SECTIONS``."""
+    decoder: str = "soft-lstm"
+    """One of ``decoders.NAMES``; ``decoders.build`` says what ``hidden`` and ``attention`` are to each."""
+    layers: int = 3
+    heads: int = 4
+    """Of a Transformer decoder."""
 
 
 class Neck(nn.Module):
@@ -83,9 +87,10 @@ class ReportModel(nn.Module):
             self.background = BackgroundEncoder(
                 config.vocabulary, len(config.background), config.embedding, config.width, config.dropout
             )
-        self.decoder = SoftAttentionLSTM(
-            config.vocabulary, config.width, condition, config.embedding, config.hidden, config.attention,
-            config.dropout,
+        self.decoder = decoders.build(
+            config.decoder, vocabulary=config.vocabulary, width=config.width, condition=condition,
+            embedding=config.embedding, hidden=config.hidden, attention=config.attention, layers=config.layers,
+            heads=config.heads, dropout=config.dropout,
         )  # fmt: skip
         nn.init.normal_(self.projection.weight, std=0.02)
 

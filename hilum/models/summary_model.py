@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from hilum.models.copying import Copying, PointerGenerator, Vocabulary
-from hilum.models.decoders import SoftAttentionLSTM
+from hilum.models.decoders import SoftAttentionRNN
 from hilum.models.memory import Memory
 from hilum.models.text_encoder import Sources, TextEncoder, collate
 from hilum.text.normal import normalise
@@ -66,7 +66,7 @@ class SummaryModel(nn.Module):
         embed = nn.Embedding(config.vocabulary, config.embedding)
         nn.init.normal_(embed.weight, 0.0, config.embedding**-0.5)
         self.encoder = TextEncoder(embed, config.width, config.bag, config.dropout)
-        writer = SoftAttentionLSTM(
+        writer = SoftAttentionRNN(
             config.vocabulary, config.width, config.width + config.bag, config.embedding, config.hidden,
             config.attention, config.dropout,
         )  # fmt: skip

@@ -1,0 +1,21 @@
+"""Decoders: from a Memory to words. One protocol, so that one search serves them all."""
+
+from hilum.models.decoders.choice import NAMES, AnyDecoder, begin_with, build, described
+from hilum.models.decoders.hard import HardAttentionRNN
+from hilum.models.decoders.protocol import Decoder, Lesson, State
+from hilum.models.decoders.recurrent import SoftAttentionRNN
+from hilum.models.decoders.transformer import TransformerDecoder
+
+__all__ = [
+    "NAMES",
+    "AnyDecoder",
+    "Decoder",
+    "HardAttentionRNN",
+    "Lesson",
+    "SoftAttentionRNN",
+    "State",
+    "TransformerDecoder",
+    "begin_with",
+    "build",
+    "described",
+]
