@@ -146,6 +146,7 @@ def appraise(
         validation={s.id: _reference(s, section) for s in _usable(dataset, split.validation, section)},
         text_form="honest",
         subsets=evaluation.subsets_of(studies),
+        priors=evaluation.priors_of(studies),
         truths=truths,
         predicted={
             draft.study: {one: found.probability for one, found in draft.findings.items() if "/" not in one}

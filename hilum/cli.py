@@ -382,6 +382,12 @@ def score(
         Path | None,
         typer.Option("--findings", help="A classifier's {id: {finding: probability}}, for one more floor."),
     ] = None,
+    data: Annotated[
+        Path | None,
+        typer.Option(
+            "--data", help="The data set of these ids, for subsets by views, priors and drawn truth."
+        ),
+    ] = None,
     section: Annotated[
         ReportSection, typer.Option("--section", help="Of a ReXrank file, what its reference is.")
     ] = ReportSection.FINDINGS,
@@ -406,7 +412,7 @@ def score(
 ) -> None:
     """Score anybody's reports: {id: text}, CSV, R2Gen or ReXrank JSON, beside the floors."""
     from hilum import evaluation
-    from hilum.data import formats, systems
+    from hilum.data import formats, manifest, systems
     from hilum.metrics.external import choose
     from hilum.metrics.scorecard import both_to_json, is_yardstick, side_by_side
 
@@ -430,8 +436,19 @@ def score(
     known = None if train_file is None else formats.read(train_file, role="reference", part="train")
     held_out = None if validation_file is None else formats.read(validation_file, part="validation")
     forms = [form for form in evaluation.TEXT_FORMS if form == text_form] or evaluation.SIDE_BY_SIDE
+    dataset = None if data is None else manifest.read(data)
+    studies = [] if dataset is None else [study for study in dataset.studies if study.id in wanted]
+    if dataset is not None and len(studies) < len(wanted):
+        missing = [id for id in wanted if id not in dataset.by_id()]
+        raise InputError(
+            f"{len(missing)} of {len(wanted)} references are no study of it, {missing[0]!r} first",
+            where=data, fix="name the data set that the references are of",
+        )  # fmt: skip
     cards = evaluation.score_forms(
         wanted, made, forms, train=known, validation=held_out, predicted=predicted,
+        subsets=evaluation.by_views(studies) | evaluation.by_finding(wanted),
+        priors=evaluation.priors_of(studies),
+        truths={study.id: study.truth for study in studies} if dataset and dataset.info.simulated else None,
         external_metrics=chosen, resamples=resamples, seed=seed,
     )  # fmt: skip
     card, beside = cards[forms[0]], cards[forms[-1]] if len(forms) > 1 else None

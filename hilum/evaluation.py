@@ -62,7 +62,8 @@ def score(
     ``train`` gives the floors made of text, the retrieval ceiling and the share of texts copied from it; the
     constants among the floors are chosen on ``validation`` (on ``train`` itself without it). Floors from elsewhere
     are systems named ``floor:…``, ceilings ``ceiling:…``. ``truths`` holds what was drawn into each study's films.
-    ``priors`` says which studies have an earlier examination; without it, those whose reference mentions one.
+    ``priors`` says of studies whether there is an earlier examination; of the others the reference decides, by
+    mentioning one or not.
     ``subsets`` are sets of ids to score apart, beside ``normal``, ``abnormal`` and, with ``train``, ``not verbatim
     in train``. ``predicted`` holds what a classifier gives the studies' findings, by id and name, and makes
     ``floor:nearest-labels`` with ``train``; ``thresholds`` are its operating points (without them those of the best
@@ -109,7 +110,7 @@ def score(
     parts: dict[str, list[Statistics]] = {name: [] for name in raw}
     counted_references = nlg.References(tuple(shown))
     had_prior = [
-        clinical.mentions_prior(text) if priors is None else priors.get(id, False)
+        clinical.mentions_prior(text) if (known_prior := (priors or {}).get(id)) is None else known_prior
         for id, text in zip(ids, wanted, strict=True)
     ]
     for name, texts in track(raw.items(), "scoring", total=len(raw)):
@@ -187,6 +188,9 @@ def score_forms(
     *,
     train: Mapping[str, str] | None = None,
     validation: Mapping[str, str] | None = None,
+    truths: Mapping[str, Sequence[DrawnFinding]] | None = None,
+    priors: Mapping[str, bool] | None = None,
+    subsets: Mapping[str, Collection[str]] | None = None,
     predicted: Mapping[str, Probabilities] | None = None,
     external_metrics: Sequence[external.External] = (),
     with_meteor: bool = True,
@@ -203,7 +207,8 @@ def score_forms(
         _form(form, train)
     return {
         form: score(
-            references, systems, train=train, validation=validation, text_form=form, predicted=predicted,
+            references, systems, train=train, validation=validation, text_form=form, truths=truths,
+            priors=priors, subsets=subsets, predicted=predicted,
             external_metrics=external_metrics if form == forms[0] else (),
             with_meteor=with_meteor, resamples=resamples, seed=seed,
         )
@@ -218,23 +223,44 @@ def subsets_of(studies: Iterable[Study]) -> dict[str, set[str]]:
     what ``normal`` holds already) that at least ``SMALLEST_SUBSET`` reports call present, read plainly. What no
     study falls into is left out, and so are studies without a view or a report in what needs one.
     """
+    studies = tuple(studies)
+    return by_views(studies) | by_finding(
+        {
+            study.id: f"{study.report.findings}\n\n{study.report.impression}"
+            for study in studies
+            if study.report is not None
+        }
+    )
+
+
+def by_views(studies: Iterable[Study]) -> dict[str, set[str]]:
+    """``subsets_of``, by the number of views alone."""
     found: dict[str, set[str]] = {}
-    with_finding: dict[str, set[str]] = {}
     for study in studies:
         if study.views:
             name = _BY_VIEWS[min(len(study.views), len(_BY_VIEWS)) - 1]
             found.setdefault(name, set()).add(study.id)
-        if study.report is not None:
-            text = f"{study.report.findings}\n\n{study.report.impression}"
-            for name, finding in findings.label(text, reading=findings.Reading.PLAIN).items():
-                if finding.state is State.PRESENT and name != findings.NO_FINDING:
-                    with_finding.setdefault(name, set()).add(study.id)
-    ordered = {name: found[name] for name in _BY_VIEWS if name in found}
-    return ordered | {
-        f"with {name}": with_finding[name]
+    return {name: found[name] for name in _BY_VIEWS if name in found}
+
+
+def by_finding(references: Mapping[str, str]) -> dict[str, set[str]]:
+    """``subsets_of``, by the findings that the texts call present alone."""
+    found: dict[str, set[str]] = {}
+    for id, text in references.items():
+        for name, finding in findings.label(text, reading=findings.Reading.PLAIN).items():
+            if finding.state is State.PRESENT:
+                found.setdefault(name, set()).add(id)
+    return {
+        f"with {name}": found[name]
         for name in findings.OBSERVATIONS
-        if len(with_finding.get(name, ())) >= SMALLEST_SUBSET
+        if name != findings.NO_FINDING and len(found.get(name, ())) >= SMALLEST_SUBSET
     }
+
+
+def priors_of(studies: Iterable[Study]) -> dict[str, bool]:
+    """Whether there is an earlier examination, by study id, as COMPARISON says; without those where it is empty."""
+    known = {study.id: clinical.has_prior(study.comparison) for study in studies}
+    return {id: prior for id, prior in known.items() if prior is not None}
 
 
 _BY_VIEWS = ("one view", "two views", "more views")

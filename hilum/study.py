@@ -94,7 +94,8 @@ class Study:
     """One examination: its films, what was asked, and, where there is one, the reference report.
 
     ``mesh`` holds the annotators' descriptors as they stand (``Opacity/lung/base/left``);
-    ``truth`` holds what was drawn (simulated studies only).
+    ``truth`` holds what was drawn (simulated studies only); ``patient`` what the source calls the patient, in a
+    de-identified collection, ``""`` where it does not say: two studies of one patient belong in one part of a split.
     """
 
     id: str
@@ -105,6 +106,7 @@ class Study:
     report: Report | None = None
     mesh: tuple[str, ...] = ()
     truth: tuple[DrawnFinding, ...] = ()
+    patient: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,8 @@ from pathlib import Path
 import jsonschema
 import pytest
 
+from hilum.data import manifest
+from hilum.study import Study, View
 from tests.command import call
 
 SCHEMA = Path(__file__).parents[1] / "docs" / "schemas" / "score.schema.json"
@@ -48,6 +50,39 @@ def test_the_page_is_written_beside_the_table(hilum) -> None:
     assert (
         page.startswith("<!doctype html>") and "Scorecard of h.json" in page and "Lift over the best" in page
     )
+
+
+def test_a_data_set_adds_subsets_by_views_and_what_it_knows_of_priors(hilum) -> None:
+    references = {f"S{k}": f"{SENTENCES[k % 2]} {SENTENCES[1]}" for k in range(60)}
+    studies = [
+        Study(id, (View("a"),) * (1 + k % 2), comparison="None." if k % 3 else "Chest radiograph XXXX.")
+        for k, id in enumerate(references)
+    ]
+    manifest.write(Path("data"), manifest.DatasetInfo("made", "", "", simulated=False), studies)
+    drafts = {id: f"{text} Unchanged." for id, text in references.items()}
+    given = [
+        "--references",
+        put("r.json", references),
+        "--hypotheses",
+        put("h.json", drafts),
+        "--resamples",
+        100,
+    ]
+    status, out, err = hilum(*given, "--data", "data", "--json")
+    assert status == 0, err
+    card = json.loads(out)
+    sizes = {name: subset["n"] for name, subset in card["subsets"].items()}
+    assert sizes == {"normal": 30, "abnormal": 30, "one view": 30, "two views": 30, "with Cardiomegaly": 30}
+    assert card["systems"]["hypotheses"]["hallucinated_priors"]["value"] == pytest.approx(2 / 3)
+    assert "image_truth" not in card or not card["image_truth"]
+    status, out, _ = hilum(*given, "--json")
+    plain = json.loads(out)
+    assert set(plain["subsets"]) == {"normal", "abnormal", "with Cardiomegaly"}
+    assert plain["systems"]["hypotheses"]["hallucinated_priors"]["value"] == 1
+    put("r.json", references | {"other": "The heart is enlarged."})
+    put("h.json", drafts | {"other": "The heart is enlarged."})
+    status, out, err = hilum(*given, "--data", "data")
+    assert (status, out) == (2, "") and "1 of 61 references are no study of it, 'other'" in err
 
 
 def test_constants_are_chosen_on_validation(hilum) -> None:

@@ -167,16 +167,19 @@ def rearranged(root: Path, name: str, train: str, validation: str, test: str) ->
 
 def test_leakage_is_counted(root: Path) -> None:
     change(root, 4, report=Report(FINDINGS[0].upper(), "Another."))
-    change(root, 5, report=Report(FINDINGS[1].replace("small ", "small left "), "Another."))
+    change(root, 5, report=Report(FINDINGS[1].replace("small ", "small left "), "Another."), patient="p")
+    change(root, 2, patient="p")
     rearranged(root, "random", "0123", "4", "5")
     splits.write(root, splits.clean(manifest.read(root).studies))
     same = (root / "images" / "v2b.png").read_bytes()
     (root / "images" / "v5a.png").write_bytes(same)
     leakage = next(split.leakage for split in check(root).splits if split.name == "random")
     assert leakage == (
-        Leakage("validation", studies=1, with_findings=1, verbatim=1, near=1, same_film=0),
-        Leakage("test", studies=1, with_findings=1, verbatim=0, near=1, same_film=1),
+        Leakage("validation", 1, 1, verbatim=1, near=1, same_film=0, with_patient=0, same_patient=0),
+        Leakage("test", 1, 1, verbatim=0, near=1, same_film=1, with_patient=1, same_patient=1),
     )
+    assert any(line.endswith("same film 0, patients not named") for line in check(root).lines())
+    assert any(line.endswith("same film 1, same patient 1 of 1") for line in check(root).lines())
 
 
 def test_a_clean_split_that_is_not_is_a_problem(root: Path) -> None:
@@ -184,6 +187,16 @@ def test_a_clean_split_that_is_not_is_a_problem(root: Path) -> None:
     rearranged(root, "clean", "0123", "", "45")
     splits.write(root, splits.random(manifest.read(root).studies))
     assert check(root).problems == ("split clean: 1 studies of test have near duplicates in train",)
+
+
+def test_a_patient_in_two_parts_of_the_clean_split_is_a_problem(root: Path) -> None:
+    for number in (1, 4):
+        change(root, number, patient="the same")
+    rearranged(root, "clean", "0123", "4", "5")
+    splits.write(root, splits.random(manifest.read(root).studies))
+    assert check(root).problems == ("split clean: 1 studies of validation have their patient in train",)
+    splits.write(root, splits.clean(manifest.read(root).studies))
+    assert check(root).ok
 
 
 def test_open_i_is_compared_with_the_whole(root: Path) -> None:

@@ -83,3 +83,9 @@ def test_a_near_duplicate_in_either_text_joins_and_chains_hold() -> None:
     assert clusters(texts, ["", "one two", "", "one two"]).tolist() == [0, 0, 1, 0]
     assert clusters(["", ""], ["", ""]).tolist() == [0, 1], "no text is no duplicate of no text"
     assert clusters([]).tolist() == []
+    assert clusters(["a b", "c d", "e f", "a b"], same=["one two", "one too", "one two", ""]).tolist() == [
+        0,
+        1,
+        0,
+        0,
+    ]

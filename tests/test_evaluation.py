@@ -165,8 +165,11 @@ def test_contradictions_and_hallucinated_priors_are_counted_in_the_drafts() -> N
     told = {"a": False, "b": True, "c": False}
     found = evaluation.score(references, {"s": drafts}, priors=told, with_meteor=False).systems["s"]
     assert found["hallucinated_priors"].value == pytest.approx(1 / 3)
-    found = evaluation.score(references, {"s": drafts}, priors={}, with_meteor=False).systems["s"]
+    told = {"a": False, "b": False, "c": False}
+    found = evaluation.score(references, {"s": drafts}, priors=told, with_meteor=False).systems["s"]
     assert found["hallucinated_priors"].value == pytest.approx(2 / 3)
+    found = evaluation.score(references, {"s": drafts}, priors={}, with_meteor=False).systems["s"]
+    assert found["hallucinated_priors"].value == pytest.approx(1 / 3), "as the references mention"
 
 
 def test_plain_scores_read_what_the_sentence_says_and_the_others_what_chexpert_reads() -> None:
@@ -289,6 +292,23 @@ def test_subsets_by_views_and_by_finding() -> None:
     assert found["with Cardiomegaly"] == {f"S{k}" for k in range(90) if k % 4 in (0, 3) and k % 9 != 8}
     assert "with Cardiomegaly" not in evaluation.subsets_of(studies[:40]), "fewer than 20"
     assert evaluation.subsets_of([]) == {}
+
+
+def test_a_prior_is_what_comparison_says_and_else_what_the_reference_mentions() -> None:
+    said = {
+        "a": "None.", "b": "XXXX", "c": "", "d": "No comparison chest x-XXXX.", "e": "Radiograph chest, none",
+        "f": "Chest CT without contrast XXXX", "g": "None available", "h": "n/a",
+        "i": "Comparison is no acute chest XXXX",
+    }  # fmt: skip
+    studies = [Study(id, comparison=comparison) for id, comparison in said.items()]
+    priors = evaluation.priors_of(studies)
+    assert priors == {
+        "a": False, "b": True, "d": False, "e": False, "f": True, "g": False, "h": False, "i": True
+    }  # fmt: skip
+    references = {id: "Heart size is stable." if id == "c" else "The heart is normal." for id in said}
+    drafts = dict.fromkeys(said, "Unchanged.")
+    scores = evaluation.score(references, {"s": drafts}, priors=priors, with_meteor=False, resamples=20)
+    assert scores.systems["s"]["hallucinated_priors"].value == pytest.approx(5 / 9)
 
 
 def test_such_subsets_are_scored() -> None:

@@ -37,7 +37,8 @@ class Leakage:
 
     ``verbatim`` counts studies whose findings equal those of a training study, ``near`` those whose findings
     or whole report are a near duplicate of a training study's (equal ones included), ``same_film`` those with
-    a film whose file equals one of a training study's.
+    a film whose file equals one of a training study's, ``same_patient`` those whose patient has a training study
+    (of the ``with_patient`` whose patient the data set names).
     """
 
     part: str
@@ -46,6 +47,8 @@ class Leakage:
     verbatim: int
     near: int
     same_film: int
+    with_patient: int
+    same_patient: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +96,12 @@ class CheckReport:
                 out.append(
                     f"    {leak.part}: findings verbatim in train {leak.verbatim} of {leak.with_findings}"
                     f"{_percent(leak.verbatim, leak.with_findings)}, near duplicates {leak.near} of {leak.studies}"
-                    f"{_percent(leak.near, leak.studies)}, same film {leak.same_film}"
+                    f"{_percent(leak.near, leak.studies)}, same film {leak.same_film}, "
+                    + (
+                        f"same patient {leak.same_patient} of {leak.with_patient}"
+                        if leak.with_patient
+                        else "patients not named"
+                    )
                 )
         out += [f"  PROBLEM: {problem}" for problem in self.problems]
         out.append(
@@ -113,8 +121,8 @@ class _Texts:
 def check(root: Path) -> CheckReport:
     """Checks the data set in ``root``: manifest, films, counts, splits and what leaks through them.
 
-    Every film is decoded. Near duplicates follow ``hilum.data.duplicates``. Leakage through a patient with
-    several studies is not looked for: Open-i gives every study its own patient, and a Study names none.
+    Every film is decoded. Near duplicates follow ``hilum.data.duplicates``; leakage through a patient with several
+    studies is seen where the data set names its patients (Open-i gives every study its own).
     Raises DataError only where ``root`` holds no data set at all; every other fault is a line in ``problems``.
     """
     info = manifest.read_info(root)
@@ -251,6 +259,11 @@ def _check_splits(
                 for leak in leakage
                 if leak.near
             ]
+            problems += [
+                f"split clean: {leak.same_patient} studies of {leak.part} have their patient in train"
+                for leak in leakage
+                if leak.same_patient
+            ]
         sizes = {part: len(split.part(part)) for part in (*splits.PARTS, "outside")}
         found.append(SplitCheck(name, sizes, split.sha256, leakage))
     return found
@@ -273,6 +286,7 @@ def _leakage(
         reached = there.union(*(column.near[text] for text in there if text in column.near))
         near |= {number for number in held if column.of_study[number] in reached}
     verbatim = {findings[number] for number in train} - {""}
+    patients = {studies[number].patient for number in train} - {""}
     films = {digests[view.id] for number in train for view in studies[number].views if view.id in digests}
     return Leakage(
         part=part,
@@ -283,6 +297,8 @@ def _leakage(
         same_film=sum(
             any(digests.get(view.id) in films for view in studies[number].views) for number in held
         ),
+        with_patient=sum(bool(studies[number].patient) for number in held),
+        same_patient=sum(studies[number].patient in patients for number in held),
     )
 
 

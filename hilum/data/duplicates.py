@@ -54,20 +54,21 @@ def neighbours(texts: Sequence[str], threshold: float = THRESHOLD) -> dict[str, 
 
 
 def clusters(
-    texts: Sequence[str], more: Sequence[str] = (), threshold: float = THRESHOLD
+    texts: Sequence[str], more: Sequence[str] = (), threshold: float = THRESHOLD, same: Sequence[str] = ()
 ) -> NDArray[np.int64]:
     """A cluster number per text: equal and nearly equal texts share one, chains included (single linkage).
 
-    ``more`` is a second text per item (the findings alone, say): a near duplicate in either joins. An empty
-    text joins nothing. Numbers count up in order of first appearance.
+    ``more`` is a second text per item (the findings alone, say): a near duplicate in either joins. ``same`` is a
+    name per item (of its patient, say): equal ones join, alike ones do not. What is empty joins nothing. Numbers
+    count up in order of first appearance.
     """
     edges: list[tuple[int, int]] = []
-    for column in (texts, more):
+    for column in (texts, more, same):
         first: dict[str, int] = {}
         for index, text in enumerate(column):
             if text and first.setdefault(text, index) != index:
                 edges.append((first[text], index))
-        edges += near_pairs(column, threshold)
+    edges += [*near_pairs(texts, threshold), *near_pairs(more, threshold)]
     count = len(texts)
     ends = np.array(edges, np.int64).reshape(-1, 2)
     graph = sp.coo_matrix((np.ones(len(ends), np.bool_), (ends[:, 0], ends[:, 1])), shape=(count, count))

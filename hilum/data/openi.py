@@ -39,7 +39,7 @@ def read_tables(folder: Path, projections: Path | None = None) -> openi_views.Ta
 
 
 def with_films(studies: Iterable[Study], tables: openi_views.Tables) -> list[Study]:
-    """The studies with every view's projection, height and width filled in from the tables."""
+    """The studies with their patient and every view's projection, height and width filled in from the tables."""
     studies = list(studies)
     known = openi_views.projections({s.id: [view.id for view in s.views] for s in studies}, tables)
 
@@ -52,7 +52,13 @@ def with_films(studies: Iterable[Study], tables: openi_views.Tables) -> list[Stu
             width=None if film is None else film.width,
         )
 
-    return [replace(study, views=tuple(map(filled, study.views))) for study in studies]
+    def patient(study: Study) -> str:
+        named = (film.patient for view in study.views if (film := tables.films.get(view.id)) is not None)
+        return next(filter(None, named), study.patient)
+
+    return [
+        replace(study, views=tuple(map(filled, study.views)), patient=patient(study)) for study in studies
+    ]
 
 
 def get(to: Path, *, source: str = "auto", offline: Path | None = None) -> Dataset:

@@ -48,6 +48,7 @@ class Film:
     width: int | None
     view_position: str
     processing_code: str | None
+    patient: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,7 +126,7 @@ def read_metadata(path: Path) -> dict[str, Film]:
         if view is not None:
             films[view] = Film(
                 _pixels(row["Rows"]), _pixels(row["Columns"]), row["View Position"].strip().upper(),
-                row["Acquisition Device Processing Code"],
+                row["Acquisition Device Processing Code"], row.get("Patient ID", "").strip(),
             )  # fmt: skip
     return films
 

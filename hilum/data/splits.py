@@ -94,7 +94,8 @@ def clean_openi(studies: Sequence[Study]) -> Split:
 
 
 def clean(studies: Sequence[Study], seed: int = SEED, threshold: float = duplicates.THRESHOLD) -> Split:
-    """About 70/10/20 of the studies with a report, such that no report has a near duplicate in another part.
+    """About 70/10/20 of the studies with a report, such that no report has a near duplicate in another part, and
+    no patient has studies in two.
 
     Near duplicates (``duplicates.clusters`` of findings + impression, and of the findings alone, in normal
     form) stay together; studies whose MeSH says ``normal`` and the others are spread in the same proportion.
@@ -102,7 +103,8 @@ def clean(studies: Sequence[Study], seed: int = SEED, threshold: float = duplica
     reported = sorted((s for s in studies if s.report is not None), key=lambda s: s.id)
     whole, findings = texts(reported)
     members: dict[int, list[Study]] = {}
-    for study, number in zip(reported, duplicates.clusters(whole, findings, threshold).tolist(), strict=True):
+    groups = duplicates.clusters(whole, findings, threshold, [study.patient for study in reported])
+    for study, number in zip(reported, groups.tolist(), strict=True):
         members.setdefault(number, []).append(study)
     total = np.array([sum(is_normal(s) for s in reported), sum(not is_normal(s) for s in reported)], float)
     wanted_PS = np.outer(SHARES, total)

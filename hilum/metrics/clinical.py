@@ -50,6 +50,10 @@ _WITHOUT_PRIOR = re.compile(
     re.IGNORECASE,
 )
 """Sentences that say there is none to refer to."""
+_NO_COMPARISON = re.compile(
+    r"^\W*(?:no|not|nil|n/?a|unavailable|without)\b|\bnone\b|\bno (?:\w+ )?(?:prior|previous|comparison)",
+    re.IGNORECASE,
+)
 _PARTLY = re.compile(
     r"\b(?:acute|new|other|otherwise|elsewhere|remaining|remainder|additional|further|large|sizable|significant"
     r"|displaced|suspicious|definite|obvious|gross|tension)\b",
@@ -236,6 +240,14 @@ def mentions_prior(text: str) -> bool:
     "No prior studies", "previous surgery" and "compared to the left" do not.
     """
     return _PRIOR.search(_WITHOUT_PRIOR.sub("", text)) is not None
+
+
+def has_prior(comparison: str) -> bool | None:
+    """Whether a report's COMPARISON names an earlier examination; None where it is empty and so says nothing.
+
+    A de-identification blank counts as one: it took the place of a date.
+    """
+    return None if not comparison.strip() else _NO_COMPARISON.search(comparison) is None
 
 
 def faults(contradicted_N: Sequence[bool], invented_prior_N: Sequence[bool]) -> Statistics:
