@@ -10,13 +10,15 @@ from typing import Any, Literal
 
 import numpy as np
 
-from hilum import atomic, evaluation, objectives
+from hilum import atomic, evaluation, explanations, objectives
 from hilum.data import manifest, splits
 from hilum.data.manifest import Dataset
 from hilum.data.targets import targets
 from hilum.errors import DataError, InputError
+from hilum.explanations import Explanation, rightly_named
 from hilum.intake import films_of
 from hilum.metrics import floors, grounding, intervals, probabilities
+from hilum.metrics.grounding import Look
 from hilum.metrics.intervals import Interval
 from hilum.metrics.probabilities import Probabilities
 from hilum.metrics.scorecard import Scorecard
@@ -24,8 +26,7 @@ from hilum.page import score_page
 from hilum.page.beside import differ
 from hilum.page.compare import compare, read
 from hilum.reporter import Reporter
-from hilum.study import Draft, Report, Side, State, Study
-from hilum.text.findings import Reading, label
+from hilum.study import Draft, Report, Study
 
 MODEL = "model"
 NEAREST = "floor:nearest-image"
@@ -51,6 +52,8 @@ class Appraisal:
     studies: tuple[Study, ...]
     drafts: tuple[Draft, ...]
     card: Scorecard
+    explanation: Explanation | None = None
+    """What the maps are worth; None unless it was asked for."""
 
     @property
     def head(self) -> Probabilities:
@@ -73,8 +76,10 @@ class Appraisal:
 
     def to_dict(self) -> dict[str, Any]:
         """The scorecard's JSON with the part and what was scored added."""
+        explained = {} if self.explanation is None else {"explanation": self.explanation.to_dict()}
         return {
             **self.card.to_dict(),
+            **explained,
             "data": self.dataset.info.name,
             "simulated": self.dataset.info.simulated,
             "part": self.part,
@@ -100,19 +105,23 @@ class Appraisal:
             f"{name}: {one.value:.3f} ({one.low:.3f} to {one.high:.3f})"
             for name, one in self.grounding.items()
         ]
+        if self.explanation is not None:
+            lines.append(self.explanation.to_text())
         return "\n".join(lines) + "\n"
 
 
 def appraise(
-    run: Path, data: Path, part: str, *, section: Section | None = None, resamples: int = 1000, seed: int = 0
-) -> Appraisal:
+    run: Path, data: Path, part: str, *, section: Section | None = None, explain: bool = False,
+    resamples: int = 1000, seed: int = 0,
+) -> Appraisal:  # fmt: skip
     """Drafts every study of ``part`` and scores the drafts beside the floors.
 
     ``part`` is ``validation`` or ``test`` of the run's own split, or ``SPLIT/validation``. ``section`` says which
     text is scored: the findings alone (the default on split ``r2gen``, as its papers do) or findings and
     impression. Floors are made from the split's training reports, their constants chosen on its validation
     reports; the nearest neighbour is by generic image features, or by what the run's own head says of the findings.
-    Beside them stands retrieval by the run's own features.
+    Beside them stands retrieval by the run's own features. ``explain`` holds the maps against what was drawn, and
+    against chance (``hilum.explanations``).
     Raises RunError, DataError, InputError.
     """
     reporter = Reporter.load(run)
@@ -121,6 +130,11 @@ def appraise(
     if name not in ("train", "validation", "test"):
         raise InputError(f"no part {name!r} of a split", fix="name validation or test, or SPLIT/validation")
     dataset = manifest.read(data, need_images=True)
+    if explain and not dataset.info.simulated:
+        raise InputError(
+            "--explain needs simulated films: of real ones nobody knows where a finding lies", where=data,
+            fix="evaluate on the phantom, or leave it out",
+        )  # fmt: skip
     split = splits.read(data, split_name)
     section = section or ("findings" if split_name == "r2gen" else "report")
     studies = _usable(dataset, split.part(name), section)
@@ -167,54 +181,39 @@ def appraise(
         seed=seed,
     )
     card = replace(card, calibration=head, grounding=grounded(studies, drafts, resamples, seed))
-    return Appraisal(dataset, f"{split_name}/{name}", section, tuple(studies), tuple(drafts), card)
+    explanation = (
+        explanations.measure(reporter, dataset, studies, drafts, known, resamples=resamples, seed=seed)
+        if explain
+        else None
+    )
+    return Appraisal(
+        dataset, f"{split_name}/{name}", section, tuple(studies), tuple(drafts), card, explanation
+    )
 
 
 def grounded(
     studies: Sequence[Study], drafts: Sequence[Draft], resamples: int, seed: int
 ) -> dict[str, Interval]:
-    """Whether the sentence that names a drawn finding looks where it was drawn (simulated films only).
+    """Whether the map that a draft shows for a sentence lies where the drawn finding is that the sentence names
+    (simulated films only).
 
-    One region for every drawn finding, view that shows it, and sentence that says it is present (and names no
-    other side): the peak of the map in the box (``pointing_game``), the overlap of the boxes, the share of the
-    view's attention inside. ``chance_inside`` is the share of the film that the boxes cover: what attention
-    spread evenly would give. Empty where fewer than two studies have one.
+    One map for every drawn finding, view that shows it, and sentence that says it is present (and names no other
+    side): the measures of ``metrics.grounding``. Empty where fewer than two studies have one.
     """
-    points, overlaps, shares, chances, owners = [], [], [], [], []
+    looks: list[Look] = []
+    owners: list[str] = []
     for study, draft in zip(studies, drafts, strict=True):
         for sentence in draft.sentences:
-            said = label(sentence.text, further=True, reading=Reading.PLAIN)
-            for finding in study.truth:
-                stated = said.get(finding.kind)
-                if (
-                    stated is None
-                    or stated.state is not State.PRESENT
-                    or _other_side(stated.side, finding.side)
-                ):
-                    continue
+            for finding in rightly_named(sentence.text, study.truth):
                 for region in sentence.regions:
                     boxes = [drawn.box for drawn in finding.regions if drawn.view == region.view]
                     map_HW = np.array(region.grid)
-                    if not boxes or map_HW.sum() <= 0:
-                        continue
-                    points.append(grounding.hits(grounding.peak(map_HW, region.extent), boxes))
-                    overlaps.append(grounding.best_overlap(region.box, boxes))
-                    shares.append(grounding.share_inside(map_HW, region.extent, boxes))
-                    chances.append(grounding.share_inside(np.ones_like(map_HW), region.extent, boxes))
-                    owners.append(study.id)
+                    if boxes and map_HW.sum() > 0:
+                        looks.append(grounding.look(map_HW, region.extent, region.box, boxes))
+                        owners.append(study.id)
     if len(set(owners)) < 2:
         return {}  # no interval without a second study
-    found = intervals.intervals(
-        grounding.grounding(points, overlaps, shares, owners), resamples=resamples, seed=seed
-    )
-    even = intervals.intervals(
-        grounding.grounding(points, overlaps, chances, owners), resamples=resamples, seed=seed
-    )
-    return {**found, "chance_inside": even["attention_inside"]}
-
-
-def _other_side(stated: Side | None, drawn: Side | None) -> bool:
-    return stated in (Side.LEFT, Side.RIGHT) and drawn in (Side.LEFT, Side.RIGHT) and stated is not drawn
+    return intervals.intervals(grounding.grounding(looks, owners), resamples=resamples, seed=seed)
 
 
 def keep(run: Path, appraisal: Appraisal) -> None:

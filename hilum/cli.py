@@ -280,6 +280,10 @@ def evaluate(
     html: Annotated[
         Path | None, typer.Option("--html", help="Write a page of scores and drafts here.")
     ] = None,
+    explain: Annotated[
+        bool,
+        typer.Option("--explain", help="Measure the region maps too: pointing game, deletion and insertion."),
+    ] = False,
     resamples: Annotated[int, typer.Option("--resamples", min=100)] = 1000,
     seed: Annotated[int, typer.Option("--seed", min=0)] = 0,
 ) -> None:
@@ -290,7 +294,7 @@ def evaluate(
     if drafts is not None:
         formats.format_of(drafts)
     allocator.keep_freed_memory()
-    appraised = appraisal.appraise(run, data, split, resamples=resamples, seed=seed)
+    appraised = appraisal.appraise(run, data, split, explain=explain, resamples=resamples, seed=seed)
     appraisal.keep(run, appraised)
     if drafts is not None:
         formats.write(drafts, appraised.texts(), part=appraised.part.rpartition("/")[2])

@@ -1,9 +1,14 @@
 """Where the words come from: one teacher-forced pass over the finished words, so that a sentence that a
-physician has edited can be explained just as one that the model drafted."""
+physician has edited can be explained just as one that the model drafted.
+
+A sentence that names what the findings head knows, as present or as possible, is explained by the *evidence* for it
+(``FindingsHead.evidence``), any other by the decoder's *attention*; what it is stands beside every map (``MapKind``).
+Which of the two, and why: ``docs/explanations.md``.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,8 +19,9 @@ from torch import Tensor
 from hilum.imaging.geometry import Placement, mass_box
 from hilum.models.decoders import Decoder
 from hilum.models.memory import Memory
-from hilum.study import RegionMap
-from hilum.text.tokenizer import END, IMPRESSION, PAD, START
+from hilum.study import RegionMap, State
+from hilum.text.findings import NO_FINDING, Reading, label
+from hilum.text.tokenizer import END, IMPRESSION, PAD, START, Tokenizer
 
 FULL_STOP = "."
 
@@ -99,13 +105,74 @@ def apart(attention_N: NDArray[np.float32], films: int) -> tuple[NDArray[np.floa
     return attention_N[:films] / np.float32(on_films or 1.0), share
 
 
+def words_attention(
+    said: Words, span: Span, findings: Collection[str], tokenizer: Tokenizer
+) -> NDArray[np.float32]:
+    """Where the words looked that name one of ``findings``, (N): the mean over those words of the sentence in which
+    the labeller reads them, over all of it where it reads none; sums to 1."""
+    tokens = said.tokens[span.start : span.stop]
+    text, ends = "", []
+    for token in tokens:
+        text += f" {tokenizer.word(token)}" if text else tokenizer.word(token)
+        ends.append(len(text))
+    evidence = [
+        place
+        for name, finding in label(text, further=True, reading=Reading.PLAIN).items()
+        if name in findings
+        for place in finding.evidence
+    ]
+    starts = [0, *(end + 1 for end in ends)]
+    inside = [
+        span.start + index
+        for index, (start, end) in enumerate(zip(starts, ends, strict=False))
+        if any(first < end and start < last for first, last in evidence)
+    ]
+    if not inside:
+        return sentence_attention(said, span, tokens[-1] if tokenizer.word(tokens[-1]) == FULL_STOP else END)
+    attention_N: NDArray[np.float32] = said.attention_TN[inside].mean(0)
+    return attention_N
+
+
+def named(text: str, known: Collection[str]) -> list[str]:
+    """The findings, of those ``known``, that ``text`` calls present or leaves uncertain: what is ruled out was not
+    seen anywhere."""
+    said = label(text, further=True, reading=Reading.PLAIN)
+    return [
+        name
+        for name, finding in said.items()
+        if finding.state is not State.ABSENT and name in known and name != NO_FINDING
+    ]
+
+
+def evidence_maps(evidence_FN: NDArray[np.float32], names: Sequence[str]) -> dict[str, NDArray[np.float32]]:
+    """What speaks for each finding that has anything, by name: (N) that sums to 1.
+
+    ``evidence_FN`` is that of ``FindingsHead.evidence`` for one study, ``names`` begin with its findings; what speaks
+    against a finding counts as nothing.
+    """
+    for_FN = np.maximum(evidence_FN, 0.0)
+    totals_F = for_FN.sum(1)
+    return {
+        name: for_FN[index] / totals_F[index]
+        for index, name in enumerate(names[: len(for_FN)])
+        if totals_F[index] > 0 and name != NO_FINDING
+    }
+
+
+def sentence_evidence(text: str, maps: Mapping[str, NDArray[np.float32]]) -> NDArray[np.float32] | None:
+    """What speaks for the findings that ``text`` names, each counting alike, (N), sum 1; None where it names none
+    that has a map."""
+    there = [maps[name] for name in named(text, maps)]
+    return np.mean(there, axis=0, dtype=np.float32) if there else None
+
+
 def region_maps(
-    attention_N: NDArray[np.float32], placements: Sequence[Placement], names: Sequence[str], grid: int
+    map_N: NDArray[np.float32], placements: Sequence[Placement], names: Sequence[str], grid: int
 ) -> tuple[RegionMap, ...]:
-    """The attention (N = views x grid x grid) as one map a view, in pixels of the files that came in."""
+    """A map (N = views x grid x grid) as one region map a view, in pixels of the files that came in."""
     maps = []
     for index, (name, placement) in enumerate(zip(names, placements, strict=True)):
-        view_hw = attention_N[index * grid**2 : (index + 1) * grid**2].reshape(grid, grid)
+        view_hw = map_N[index * grid**2 : (index + 1) * grid**2].reshape(grid, grid)
         weight = float(view_hw.sum())
         cells = mass_box(view_hw) if weight > 0 else (0.0, 0.0, float(grid), float(grid))
         maps.append(

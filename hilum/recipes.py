@@ -110,6 +110,16 @@ def demo() -> TrainConfig:
     )
 
 
+def phantom_places() -> TrainConfig:
+    """``phantom``, its head shown where findings were drawn: what only simulated films can teach."""
+    return replace(phantom(), name="phantom-places", drawn_places=0.5)
+
+
+def demo_places() -> TrainConfig:
+    """``demo``, likewise."""
+    return replace(demo(), name="demo-places", drawn_places=0.5)
+
+
 def tiny() -> TrainConfig:
     """A model of some thousand parameters that learns in seconds: for tests and for reading the code."""
     return TrainConfig(
@@ -131,6 +141,7 @@ RECIPES: dict[str, Callable[[], TrainConfig]] = {
     recipe().name: recipe
     for recipe in (
         openi, openi_vectors, openi_indication, openi_gru, openi_hard, openi_transformer,
-        phantom, phantom_gru, phantom_hard, phantom_transformer, demo, tiny,
+        phantom, phantom_gru, phantom_hard, phantom_transformer, phantom_places,
+        demo, demo_places, tiny,
     )
 }  # fmt: skip

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from itertools import chain
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -36,7 +37,19 @@ from hilum.models.memory import Memory
 from hilum.models.retrieval import generic_features, unit
 from hilum.objectives import cached_features
 from hilum.progress import track
-from hilum.study import Draft, FindingEstimate, ModelCard, Projection, Sentence, Side, State, Study, View
+from hilum.study import (
+    Draft,
+    FindingEstimate,
+    MapKind,
+    ModelCard,
+    Projection,
+    RegionMap,
+    Sentence,
+    Side,
+    State,
+    Study,
+    View,
+)
 from hilum.text.findings import NO_FINDING
 from hilum.text.labeller.attributes import side_of
 from hilum.text.normal import readable
@@ -52,13 +65,25 @@ SIMULATED_MODEL = (
 REAL_MODEL = "This film is simulated, and the model was trained on real ones: the draft means nothing."
 
 
+class Seen(NamedTuple):
+    """What the encoder has made of B studies with at most I views each, for the model to read.
+
+    ``features_BIGD`` float, ``cells_BIG`` bool (False where there is no such view, or a cell shows no film),
+    ``projection_BI`` int64.
+    """
+
+    features_BIGD: Tensor
+    cells_BIG: Tensor
+    projection_BI: Tensor
+
+
 class Reporter:
     """A trained model, ready to draft."""
 
     def __init__(self, run: checkpoints.Run) -> None:
         self.run = run
         self.card = ModelCard(run.info.name, run.info.weights_sha256, run.info.trained_on, run.info.simulated)
-        self._full_stop = run.tokenizer.encode_report(explain.FULL_STOP, "")[1]
+        self.full_stop = run.tokenizer.encode_report(explain.FULL_STOP, "")[1]
         self._side_tokens = {
             side: [index for index, word in enumerate(run.tokenizer.words) if side_of(word) is side]
             for side in (Side.LEFT, Side.RIGHT)
@@ -110,7 +135,7 @@ class Reporter:
                 views = ordered_views(study)
                 rows = [films.row[study.id, view.id] for view in views]
                 features.append(torch.from_numpy(features_MGD[rows]).float())
-                placements.append([self._placement(dataset, view) for view in views])
+                placements.append([self.placement(dataset, view) for view in views])
             drafts += self._drafts(some, features, placements, [[] for _ in some])
         return drafts
 
@@ -134,7 +159,8 @@ class Reporter:
         films = load_films(dataset, self.run.info.model.image_size, model.grid, cache)
         return films, cached_features(model, films, cache)
 
-    def _placement(self, dataset: Dataset, view: View) -> Placement:
+    def placement(self, dataset: Dataset, view: View) -> Placement:
+        """Where a film of a data set lies in the square that the model sees."""
         height, width = read_header(dataset.path(view))
         return place(height, width, self.run.info.model.image_size, true_aspect(view))
 
@@ -143,29 +169,42 @@ class Reporter:
         warnings: Sequence[list[str]],
     ) -> list[Draft]:  # fmt: skip
         model, tokenizer = self.run.model, self.run.tokenizer
-        memory, probabilities_BF, decided = self._remember(studies, features, placements)
-        positions = max(len(part) for part in features) * model.grid**2
+        seen = self._seen(studies, features, placements)
+        memory, logits_BF, decided = self.remember(studies, seen)
+        probabilities_BF = torch.sigmoid(logits_BF)
+        positions = seen.cells_BIG[0].numel()  # behind them stand the words of the background
+        evidence_BFN = model.head.evidence(
+            memory.features_BND[:, :positions], memory.present_BN[:, :positions]
+        ).numpy()
         found = self._chosen(memory, decided)
         finished = [(*hypothesis.tokens, *((END,) if hypothesis.finished else ())) for hypothesis in found]
         drafts = []
         explained = explain.words(model.decoder, memory, finished)
         for index, (study, said) in enumerate(zip(studies, explained, strict=True)):
+            regions = partial(
+                explain.region_maps, placements=placements[index],
+                names=[view.id for view in ordered_views(study)], grid=model.grid,
+            )  # fmt: skip
+            evidence = explain.evidence_maps(evidence_BFN[index], model.config.findings)
             sentences = []
-            for span in explain.sentence_spans(said.tokens, self._full_stop):
+            for span in explain.sentence_spans(said.tokens, self.full_stop):
+                text = readable(tokenizer.decode_report([START, *said.tokens[span.start : span.stop]])[0])
                 attention_N, share = explain.apart(
-                    explain.sentence_attention(said, span, self._full_stop), positions
+                    explain.sentence_attention(said, span, self.full_stop), positions
                 )
-                text = tokenizer.decode_report([START, *said.tokens[span.start : span.stop]])[0]
-                maps = explain.region_maps(
-                    attention_N, placements[index], [view.id for view in ordered_views(study)], model.grid
-                )
+                map_N, kind = explain.sentence_evidence(text, evidence), MapKind.EVIDENCE
+                if map_N is None:
+                    map_N, kind = attention_N, MapKind.ATTENTION
                 log_prob = float(said.log_prob_T[span.start : span.stop].sum())
-                sentences.append(Sentence(readable(text), span.section, log_prob, maps, share))
+                sentences.append(Sentence(text, span.section, log_prob, regions(map_N), share, kind))
             drafts.append(
                 Draft(
                     study=study.id,
                     sentences=tuple(sentences),
-                    findings=self._estimates(probabilities_BF[index].tolist()),
+                    findings=self._estimates(
+                        probabilities_BF[index].tolist(),
+                        {name: regions(map_N) for name, map_N in evidence.items()},
+                    ),
                     warnings=tuple([*self._warnings(study, found[index]), *warnings[index]]),
                     model=self.card,
                 )
@@ -191,10 +230,22 @@ class Reporter:
             for called, *candidates in zip(decided, beams, drawn, strict=True)
         ]
 
-    def _remember(
+    @torch.no_grad()
+    def seen(self, dataset: Dataset, studies: Sequence[Study]) -> Seen:
+        """What the model has of ``studies`` of a data set before it reads them, from cached features."""
+        films, features_MGD = self._films(dataset)
+        features, placements = [], []
+        for study in studies:
+            views = ordered_views(study)
+            features.append(
+                torch.from_numpy(features_MGD[[films.row[study.id, view.id] for view in views]]).float()
+            )
+            placements.append([self.placement(dataset, view) for view in views])
+        return self._seen(studies, features, placements)
+
+    def _seen(
         self, studies: Sequence[Study], features: Sequence[Tensor], placements: Sequence[Sequence[Placement]]
-    ) -> tuple[Memory, Tensor, list[frozenset[str]]]:
-        """The memory, the head's probabilities (B, F), and what it decides of each study."""
+    ) -> Seen:
         model = self.run.model
         views = max(len(part) for part in features)
         cells_BIG = torch.zeros(len(studies), views, model.grid**2, dtype=torch.bool)
@@ -208,15 +259,18 @@ class Reporter:
                 cells_BIG[index, row] = torch.from_numpy(cells)
                 projection_BI[index, row] = PROJECTION_INDEX[view.projection]
                 features_BIGD[index, row] = features[index][row]
-        logits_BF, _, placed_BND = model.read_findings(features_BIGD, cells_BIG, projection_BI)
-        probabilities_BF = torch.sigmoid(logits_BF)
-        decided = [self._decided(row) for row in probabilities_BF]
+        return Seen(features_BIGD, cells_BIG, projection_BI)
+
+    def remember(self, studies: Sequence[Study], seen: Seen) -> tuple[Memory, Tensor, list[frozenset[str]]]:
+        """The memory from which ``studies`` are drafted, the head's logits (B, F), and what it decides of each."""
+        model = self.run.model
+        logits_BF, _, placed_BND = model.read_findings(*seen)
+        decided = [self._decided(row) for row in torch.sigmoid(logits_BF)]
         told_BF = torch.stack([self._told(called) for called in decided])
         asked_BS = pad_rows(
             [background(study, self.run.tokenizer, model.config.background) for study in studies]
         )
-        memory = model.tell(placed_BND, cells_BIG, logits_BF, told_BF, asked_BS)
-        return memory, probabilities_BF, decided
+        return model.tell(placed_BND, seen.cells_BIG, logits_BF, told_BF, asked_BS), logits_BF, decided
 
     def _decided(self, probabilities_F: Tensor) -> frozenset[str]:
         info = self.run.info
@@ -244,7 +298,9 @@ class Reporter:
                 told_F[index] = float(name in decided)
         return told_F
 
-    def _estimates(self, probabilities: Sequence[float]) -> dict[str, FindingEstimate]:
+    def _estimates(
+        self, probabilities: Sequence[float], regions: Mapping[str, tuple[RegionMap, ...]]
+    ) -> dict[str, FindingEstimate]:
         estimates = {}
         for name, probability in zip(self.run.info.model.findings, probabilities, strict=True):
             state = None
@@ -255,7 +311,8 @@ class Reporter:
                 elif probability < absent_below:
                     state = State.ABSENT
             if "/" not in name:
-                estimates[name] = FindingEstimate(probability, state)
+                seen = () if state is State.ABSENT else regions.get(name, ())
+                estimates[name] = FindingEstimate(probability, state, seen)
         return estimates
 
     def _warnings(self, study: Study, hypothesis: Hypothesis) -> list[str]:

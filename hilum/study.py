@@ -125,14 +125,23 @@ class Finding:
     change: str | None = None
 
 
+class MapKind(StrEnum):
+    """What a region map is made of."""
+
+    ATTENTION = "attention"
+    """Where the decoder looked while it wrote the words: the mean of their attention."""
+    EVIDENCE = "evidence"
+    """Where the findings head read what the words name: how much its logit would lose without each cell."""
+
+
 @dataclass(frozen=True, slots=True)
 class RegionMap:
-    """Where a sentence looked in one view.
+    """Where, in one view, what a sentence or a finding stands on was seen.
 
-    ``grid`` holds the attention of the view's own grid, row by row, each row a tuple; over all views of a
-    sentence it sums to 1. ``extent`` says which part of the file's pixels the grid covers; ``box`` bounds the
-    smallest set of cells that holds half of the view's attention, in pixels of the file that came in;
-    ``weight`` is the share of the sentence's attention that fell on this view.
+    ``grid`` holds the map over the view's own grid, row by row, each row a tuple; over all views of a sentence or
+    finding it sums to 1. ``extent`` says which part of the file's pixels the grid covers; ``box`` bounds the
+    smallest set of cells that holds half of what the map has in this view, in pixels of the file that came in;
+    ``weight`` is the share of the whole map that fell on this view.
     """
 
     view: str
@@ -155,17 +164,22 @@ class Sentence:
     background_weight: float = 0.0
     """The share of its attention that fell on the words of the background (indication, history, comparison), from 0
     to 1; the regions are about the rest, and their weights sum to 1 whatever it is."""
+    map: MapKind = MapKind.ATTENTION
+    """What the regions are made of."""
 
 
 @dataclass(frozen=True, slots=True)
 class FindingEstimate:
     """What the findings head makes of the films: a probability that the finding is present.
 
-    ``state`` is ``None`` where the probability lies between the head's two thresholds.
+    ``state`` is ``None`` where the probability lies between the head's two thresholds. ``regions``, maps of kind
+    ``evidence``, say where that was read which speaks for the finding; empty where it is ruled out, or nothing
+    speaks for it.
     """
 
     probability: float
     state: State | None
+    regions: tuple[RegionMap, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

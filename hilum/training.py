@@ -76,6 +76,9 @@ class TrainConfig:
     min_count: int = 3
     coverage: float = 0.1
     """Weight of the doubly stochastic penalty."""
+    drawn_places: float = 0.0
+    """Weight, in the encoder's stage, of a loss that shows the head where findings were drawn. Simulated films only:
+    nobody knows it of real ones."""
     told: float = 0.5
     """Share of the studies whose decoder is told the true findings instead of the head's, while it learns."""
     save_seconds: float = 60.0
@@ -115,6 +118,11 @@ def train(config: TrainConfig, data: Path, out: Path, *, resume: bool = False) -
     )
     if not learning or not choosing:
         raise DataError(f"split {config.split!r} leaves no studies with films and a report", where=data)
+    if config.drawn_places and not dataset.info.simulated:
+        raise DataError(
+            "what was drawn, and where, is known of simulated films alone", where=data,
+            fix="train on the phantom, or with a recipe without drawn_places",
+        )  # fmt: skip
     seeing = [*learning]
     if config.see_outside:
         seeing += [study for name in split.outside if has_films(study := by_id[name])]
@@ -160,9 +168,15 @@ def train(config: TrainConfig, data: Path, out: Path, *, resume: bool = False) -
         if progress.stage == "encoder":
             assert config.encoder is not None
             see = objectives.film_reader(model, films.pixels_MHW)
+            places = (
+                objectives.drawn_places(dataset, seeing, shape.findings, shape.image_size, model.grid)
+                if config.drawn_places
+                else None
+            )
 
             def encoder_loss(batch: Batch, step: int) -> Tensor:
-                return objectives.encoder_loss(model, batch, see, _generator(config, "encoder", step))
+                generator = _generator(config, "encoder", step)
+                return objectives.encoder_loss(model, batch, see, generator, places, config.drawn_places)
 
             def encoder_score() -> dict[str, float]:
                 outputs = objectives.head_outputs(model, held_out, cells, see)
@@ -330,6 +344,8 @@ def _fingerprint(config: TrainConfig, data: Path) -> str:
     if config.model.decoder == "soft-lstm":
         for name in ("decoder", "layers", "heads"):
             del described["model"][name]
+    if not config.drawn_places:
+        del described["drawn_places"]  # likewise
     return hashlib.sha256(msgspec.json.encode([described, _sha256(data / "studies.jsonl")])).hexdigest()
 
 

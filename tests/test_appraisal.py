@@ -61,7 +61,7 @@ def test_what_has_learnt_beats_every_floor_and_says_so(found: appraisal.Appraisa
     assert found.card.systems["model"]["image_truth_side_accuracy"].value == 1.0
     effusion = found.head.findings["Pleural Effusion"]
     assert (effusion.positives, effusion.negatives) == (8, 4) and effusion.measures["roc_auc"].value == 1.0
-    assert {"pointing_game", "iou_mean", "attention_inside", "chance_inside"} <= set(found.grounding)
+    assert {"pointing_game", "iou_mean", "share_inside", "chance_inside"} <= set(found.grounding)
     text = found.to_text()
     assert "SIMULATED" in text and "floor:random" in text and "AUROC" in text
 
@@ -176,7 +176,7 @@ def test_grounding_counts_the_sentences_that_name_what_was_drawn(data: Dataset) 
         return appraisal.grounded([first, second], drafts, 100, 0)
 
     hit = ground("Left pleural effusion.", grid)
-    assert hit["pointing_game"].value == 1.0 and hit["attention_inside"].value == pytest.approx(6 * 6 / 64)
+    assert hit["pointing_game"].value == 1.0 and hit["share_inside"].value == pytest.approx(6 * 6 / 64)
     assert hit["chance_inside"].value == pytest.approx(144 / 4096)
     assert ground("Left pleural effusion.", grid[::-1, ::-1])["pointing_game"].value == 0.0
     for text in ("Right pleural effusion.", "No pleural effusion.", "The heart is large."):

@@ -31,6 +31,8 @@ ROOMS = [
     "recipes",
     "summary",
     "reporter",
+    "faithfulness",
+    "explanations",
     "yardsticks",
     "evaluation",
     "intake",

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hilum.page import draft_json
-from hilum.study import Draft, FindingEstimate, ModelCard, RegionMap, Sentence, State
+from hilum.study import Draft, FindingEstimate, MapKind, ModelCard, RegionMap, Sentence, State
 
 SCHEMA = json.loads(
     (Path(__file__).parents[1] / "docs/schemas/draft.schema.json").read_text(encoding="utf-8")
@@ -28,11 +28,13 @@ DRAFT = Draft(
             (RegionMap("a", (0.0, 10.5, 20.0, 30.0), 1.0, ((0.25, 0.25), (0.25, 0.25)), (0, 0, 40, 40)),),
         ),
         Sentence("No pneumothorax.", "findings", -0.5),
-        Sentence("No acute disease.", "impression", 0.0),
+        Sentence("No acute disease.", "impression", 0.0, map=MapKind.EVIDENCE),
     ),
     findings={
         "Cardiomegaly": FindingEstimate(0.125, State.ABSENT),
-        "Edema": FindingEstimate(0.5, None),
+        "Edema": FindingEstimate(
+            0.5, None, (RegionMap("a", (1.0, 2.0, 3.0, 4.0), 0.5, ((0.5,),), (0, 0, 40, 40)),)
+        ),
     },
     warnings=("one film only",),
     model=ModelCard("demo", "ab" * 32, "simulated films", True),
@@ -55,6 +57,7 @@ def test_a_draft_as_json() -> None:
                 "text": "The heart is normal in size.",
                 "section": "findings",
                 "log_prob": -1.5,
+                "map": "attention",
                 "regions": [{"view": "a", "box": [0.0, 10.5, 20.0, 30.0], "weight": 1.0}],
                 "background_weight": 0.0,
             },
@@ -62,6 +65,7 @@ def test_a_draft_as_json() -> None:
                 "text": "No pneumothorax.",
                 "section": "findings",
                 "log_prob": -0.5,
+                "map": "attention",
                 "regions": [],
                 "background_weight": 0.0,
             },
@@ -69,13 +73,18 @@ def test_a_draft_as_json() -> None:
                 "text": "No acute disease.",
                 "section": "impression",
                 "log_prob": 0.0,
+                "map": "evidence",
                 "regions": [],
                 "background_weight": 0.0,
             },
         ],
         "findings": {
-            "Cardiomegaly": {"probability": 0.125, "state": "absent"},
-            "Edema": {"probability": 0.5, "state": None},
+            "Cardiomegaly": {"probability": 0.125, "state": "absent", "regions": []},
+            "Edema": {
+                "probability": 0.5,
+                "state": None,
+                "regions": [{"view": "a", "box": [1.0, 2.0, 3.0, 4.0], "weight": 0.5}],
+            },
         },
         "warnings": ["one film only"],
         "model": {
@@ -109,6 +118,8 @@ def test_a_number_that_json_cannot_hold_is_refused(number: float) -> None:
         lambda d: d["sentences"][0]["regions"][0].update(box=[0, 0, 1]),
         lambda d: d["findings"]["Edema"].update(probability=1.5),
         lambda d: d["findings"]["Edema"].update(state="maybe"),
+        lambda d: d["findings"]["Edema"].pop("regions"),
+        lambda d: d["sentences"][0].update(map="gradient"),
         lambda d: d["model"].pop("simulated"),
     ],
 )

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from hilum import explain
 from hilum.imaging.geometry import place
 from hilum.models.decoders import SoftAttentionRNN
-from hilum.text.tokenizer import END, IMPRESSION, START
+from hilum.text.tokenizer import END, IMPRESSION, START, Tokenizer
 from tests.contracts import make_memory
 
 STOP = 5
@@ -91,3 +91,32 @@ def test_attention_on_words_is_told_apart_from_that_on_films() -> None:
     assert none == 0.0 and np.array_equal(same, films_alone)
     nowhere, all_of_it = explain.apart(np.array([0.0, 0.0, 1.0], np.float32), 2)
     assert all_of_it == 1.0 and nowhere.tolist() == [0.0, 0.0]
+
+
+def test_words_that_name_a_finding_are_those_the_labeller_reads() -> None:
+    tokenizer = Tokenizer.train(["there is a small pleural effusion . the heart is large ."], min_count=1)
+    tokens = tokenizer.encode_report("there is a small pleural effusion .", "")[1:]
+    said = explain.Words(tuple(tokens), np.zeros(8, np.float32), np.eye(8, dtype=np.float32))
+    span = explain.Span("findings", 0, 7)
+    found = explain.words_attention(said, span, {"Pleural Effusion"}, tokenizer)
+    assert np.flatnonzero(found).tolist() == [5] and found.sum() == pytest.approx(1.0)
+    whole = explain.words_attention(
+        said, span, {"Edema"}, tokenizer
+    )  # not named: all words but the full stop
+    np.testing.assert_allclose(whole, [*[1 / 6] * 6, 0, 0])
+
+
+def test_evidence_is_that_of_what_is_named_and_not_ruled_out() -> None:
+    names = ("No Finding", "Edema", "Pneumothorax", "Pleural Effusion", "Edema/left")
+    evidence_FN = np.array([[1, 1, 1], [2, -5, 2], [-1, 0, -2], [0, 3, 1]], np.float32)
+    maps = explain.evidence_maps(evidence_FN, names)
+    assert set(maps) == {"Edema", "Pleural Effusion"}  # nothing speaks for a pneumothorax
+    np.testing.assert_allclose(maps["Edema"], [0.5, 0, 0.5])
+    both = explain.sentence_evidence("Pulmonary edema and a pleural effusion.", maps)
+    assert both is not None
+    np.testing.assert_allclose(both, [0.25, 0.375, 0.375])
+    possible = explain.sentence_evidence("Possible pleural effusion.", maps)
+    assert possible is not None
+    np.testing.assert_allclose(possible, [0, 0.75, 0.25])
+    for text in ("No pulmonary edema.", "The lungs are clear.", "There is a pneumothorax.", ""):
+        assert explain.sentence_evidence(text, maps) is None

@@ -64,12 +64,29 @@ def test_the_pointing_game_and_its_tolerance() -> None:
     assert not grounding.hits((5, 5), [])
 
 
+def test_a_look_is_its_parts() -> None:
+    map_HW = np.zeros((4, 8))
+    map_HW[1, 2], map_HW[3, 7] = 3.0, 1.0  # cells of 100 x 100 over a film of 800 x 400
+    box = (260.0, 100.0, 300.0, 200.0)
+    found = grounding.look(map_HW, (0, 0, 800, 400), (200, 100, 300, 200), [box])
+    assert found == grounding.Look(False, True, 0.4, 0.75 * 0.4, pytest.approx(40 / 3200))
+    assert grounding.look(map_HW, (0, 0, 800, 400), box, [(310.0, 100.0, 320.0, 200.0)]).near is False
+
+
 def test_statistics_are_gathered_by_study() -> None:
-    found = grounding.grounding([True, False, True], [0.6, 0.2, 0.5], [0.5, 0.1, 0.9], ["a", "a", "b"])
-    assert found.stats_NS.shape == (2, 5)
+    looks = [
+        grounding.Look(True, True, 0.6, 0.5, 0.1),
+        grounding.Look(False, True, 0.2, 0.1, 0.1),
+        grounding.Look(True, True, 0.5, 0.9, 0.4),
+    ]
+    found = grounding.grounding(looks, ["a", "a", "b"])
+    assert found.stats_NS.shape == (2, 7)
     assert found.total() == pytest.approx(
-        {"pointing_game": 2 / 3, "iou_mean": 1.3 / 3, "iou_at_50": 2 / 3, "attention_inside": 0.5}
-    )
-    assert np.isnan(grounding.grounding([], [], [], []).total()["pointing_game"])
-    with pytest.raises(ValueError, match="equally many"):
-        grounding.grounding([True], [], [0.1], ["a"])
+        {
+            "pointing_game": 2 / 3, "pointing_game_near": 1.0, "iou_mean": 1.3 / 3, "share_inside": 0.5,
+            "chance_inside": 0.2, "iou_at_50": 2 / 3,
+        }
+    )  # fmt: skip
+    assert np.isnan(grounding.grounding([], []).total()["pointing_game"])
+    with pytest.raises(ValueError, match="1 maps of 2 studies"):
+        grounding.grounding(looks[:1], ["a", "b"])

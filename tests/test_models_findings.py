@@ -79,3 +79,23 @@ def test_where_no_finding_has_sides_there_is_nothing_to_share() -> None:
 def test_sides_follow_their_findings(names: list[str]) -> None:
     with pytest.raises(ValueError, match="NAME/left"):
         FindingsHead(16, names, 0.0)
+
+
+def test_evidence_is_what_the_logit_loses_when_the_cell_is_taken_away() -> None:
+    torch.manual_seed(0)
+    head, memory = FindingsHead(16, NAMES, 0.3).eval(), make_memory()
+    with torch.no_grad():
+        head.look.weight.mul_(4.0)  # one cell of a finding may hold nearly all of its attention
+        found = head.evidence(memory.features_BND, memory.present_BN)
+        whole = head(memory.features_BND, memory.present_BN)[0][:, :3]
+        assert found.shape == (3, 3, 8)
+        for cell in range(8):
+            left = memory.present_BN.clone()
+            left[:, cell] = False
+            lost = whole - head(memory.features_BND, left)[0][:, :3]
+            torch.testing.assert_close(found[:, :, cell], lost, atol=1e-4, rtol=1e-3)
+        absent = ~memory.present_BN.unsqueeze(1).expand_as(found)
+        assert absent.any() and (found[absent] == 0).all()
+        only = torch.zeros_like(memory.present_BN)
+        only[:, 2] = True
+        assert (head.evidence(memory.features_BND, only) == 0).all()

@@ -21,6 +21,7 @@ from hilum.study import (
     DrawnFinding,
     DrawnRegion,
     Finding,
+    MapKind,
     Report,
     Side,
     State,
@@ -213,6 +214,30 @@ def test_the_even_share_is_that_of_all_views_together() -> None:
     images = [a["href"] for a in Page(draft_page(STUDY, draft, FILMS)).all("image")]
     heats = [decoded_alpha(uri) for uri in images if uri.startswith("data:image/png")]
     assert [heat.max() > 0 for heat in heats] == [True, False]
+
+
+def test_a_finding_shows_where_it_was_read() -> None:
+    """Every finding with maps can be chosen, the present ones are drawn small in the table too."""
+    read = {
+        name: replace(estimate, regions=DRAFT.sentences[0].regions if name != "Edema" else ())
+        for name, estimate in DRAFT.findings.items()
+    }
+    said = replace(DRAFT.sentences[0], map=MapKind.EVIDENCE)
+    html = draft_page(STUDY, replace(DRAFT, findings=read, sentences=(said, *DRAFT.sentences[1:])), FILMS)
+    assert_self_contained(html)
+    page = Page(html)
+    rows = page.all("tr", "finding")
+    assert [row["data-n"] for row in rows] == ["3", "4"]  # after three sentences: Cardiomegaly, Lung Opacity
+    assert [row["class"] for row in rows] == ["present finding", "undecided finding"]
+    assert len([a for a in page.all("input") if a["type"] == "radio"]) == 1 + 3 + 2
+    labels = [a.get("aria-label", "") for a in page.all("svg")]
+    assert (
+        labels.count("frontal: 75\u202f% of the evidence") == 2
+    )  # the sentence and the one finding that is present
+    assert len(page.all("g", "on")) == 3 * 2
+    for number in ("0", "3", "4"):
+        assert f'.study:has(:is(.sentence, .finding)[data-n="{number}"]:hover) .on[data-n="{number}"]' in html
+    assert "evidence" in page.text and "Point at a finding" in page.text
 
 
 def test_an_empty_draft_of_a_study_without_films() -> None:

@@ -236,6 +236,14 @@ def test_a_split_without_usable_studies_is_refused(tmp_path: Path) -> None:
     assert not (tmp_path / "run").exists()
 
 
+def test_where_findings_were_drawn_is_taught_on_simulated_films_alone(tmp_path: Path) -> None:
+    data = made.dataset(tmp_path / "data", 12)
+    manifest.write(data.root, replace(data.info, simulated=False), data.studies)
+    with pytest.raises(DataError, match="known of simulated films alone"):
+        training.train(replace(tiny(), drawn_places=0.5), data.root, tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
 def test_the_rate_rises_then_falls() -> None:
     rates = [training._schedule(step, 100, 0.1) for step in range(100)]
     assert rates[0] == pytest.approx(0.1) and rates[9] == 1.0 and max(rates) == 1.0

@@ -1,15 +1,17 @@
-"""Whether a region lies where the finding is: pointing game, overlap of boxes, share of attention inside.
+"""Whether a map lies where the finding is: pointing game, overlap of boxes, share of the map inside.
 
 Boxes are x0, y0, x1, y1 in pixels of one image, x1 and y1 exclusive (``hilum.study.Box``); a finding may have
 several. Floors belong beside these numbers too: a box in the middle of the image hits a large finding.
 
 Sources: Zhang et al., *Top-down Neural Attention by Excitation Backprop*, ECCV 2016 (pointing game, with its
-tolerance of 15 pixels at its own image size; here the tolerance is given); Everingham et al. 2010 (overlap).
+tolerance of 15 pixels at its own image size; here none, and beside it half a cell, since no map is finer than its
+cells); Everingham et al. 2010 (overlap).
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import astuple, dataclass
 
 import numpy as np
 
@@ -74,12 +76,19 @@ def share_inside(map_HW: Floats, extent: Box, truths: Sequence[Box]) -> float:
     total = float(map_HW.sum())
     if total <= 0:
         return 0.0
-    covered_HW = np.zeros(map_HW.shape)
+    rows, columns = map_HW.shape
+    return float((map_HW * covered((rows, columns), extent, truths)).sum() / total)
+
+
+def covered(shape: tuple[int, int], extent: Box, truths: Sequence[Box]) -> Floats:
+    """Which part of each cell of a grid of ``shape`` over ``extent`` the boxes cover, 0 to 1 (H, W); where they
+    overlap, the largest part in one of them."""
+    covered_HW = np.zeros(shape)
     for x0, y0, x1, y1 in truths:
-        across_W = _covered(map_HW.shape[1], extent[0], extent[2], x0, x1)
-        down_H = _covered(map_HW.shape[0], extent[1], extent[3], y0, y1)
+        across_W = _covered(shape[1], extent[0], extent[2], x0, x1)
+        down_H = _covered(shape[0], extent[1], extent[3], y0, y1)
         covered_HW = np.maximum(covered_HW, down_H[:, None] * across_W)
-    return float((map_HW * covered_HW).sum() / total)
+    return covered_HW
 
 
 def _covered(cells: int, start: float, end: float, low: float, high: float) -> Floats:
@@ -89,27 +98,57 @@ def _covered(cells: int, start: float, end: float, low: float, high: float) -> F
     return np.asarray(inside / np.maximum(np.diff(edges), 1e-12), dtype=np.float64)
 
 
-def grounding(
-    points: Sequence[bool], overlaps: Sequence[float], shares: Sequence[float], studies: Sequence[str]
-) -> Statistics:
-    """The statistics of regions, one entry a region, gathered by study (the unit that is resampled).
+@dataclass(frozen=True, slots=True)
+class Look:
+    """How one map of one view lies to what was drawn there."""
 
-    They compute ``pointing_game`` (share of hits), ``iou_mean``, ``iou_at_50`` (share of regions with at least
-    ``OVERLAP``) and ``attention_inside`` (mean share), each 0 to 1 and NaN without a region.
-    Raises ValueError where the four are not equally many.
+    hit: bool
+    """Its peak, the middle of its highest cell, lies in a box."""
+    near: bool
+    """The same within half a cell: no map is more exact than that."""
+    overlap: float
+    """The largest intersection over union of its box with one of those drawn."""
+    inside: float
+    """The share of the map inside the boxes."""
+    chance: float
+    """The share of the view that the boxes cover: what a map that is the same everywhere has inside."""
+
+
+def look(map_HW: Floats, extent: Box, box: Box, truths: Sequence[Box]) -> Look:
+    """How the map over ``extent`` with its ``box`` lies to the boxes ``truths``.
+
+    Raises ValueError for an empty map.
     """
-    if len({len(points), len(overlaps), len(shares), len(studies)}) != 1:
-        raise ValueError("points, overlaps, shares and studies are not equally many")
-    names = list(dict.fromkeys(studies))
-    rows_NS = np.zeros((len(names), 5))
-    place = {name: k for k, name in enumerate(names)}
-    for point, overlap, share, study in zip(points, overlaps, shares, studies, strict=True):
-        rows_NS[place[study]] += (point, overlap, overlap >= OVERLAP, share, 1)
+    point = peak(map_HW, extent)
+    half = (extent[2] - extent[0]) / map_HW.shape[1] / 2
+    return Look(
+        hit=hits(point, truths),
+        near=hits(point, truths, half),
+        overlap=best_overlap(box, truths),
+        inside=share_inside(map_HW, extent, truths),
+        chance=share_inside(np.ones_like(map_HW), extent, truths),
+    )
+
+
+NAMES = ("pointing_game", "pointing_game_near", "iou_mean", "share_inside", "chance_inside", "iou_at_50")
+"""What ``grounding`` computes: shares of hits, means, and the share of maps with at least ``OVERLAP``."""
+
+
+def grounding(looks: Sequence[Look], studies: Sequence[str]) -> Statistics:
+    """The statistics of maps, one entry a map and view, gathered by study (the unit that is resampled).
+
+    They compute ``NAMES``, each 0 to 1 and NaN without a map. Raises ValueError where the two are not equally many.
+    """
+    if len(looks) != len(studies):
+        raise ValueError(f"{len(looks)} maps of {len(studies)} studies")
+    place = {name: row for row, name in enumerate(dict.fromkeys(studies))}
+    rows_NS = np.zeros((len(place), len(NAMES) + 1))
+    for one, study in zip(looks, studies, strict=True):
+        rows_NS[place[study]] += (*astuple(one), one.overlap >= OVERLAP, 1)
 
     def compute(sums_S: Floats) -> dict[str, Floats]:
-        n = sums_S[..., 4]
-        mean_S = np.where(n[..., None] > 0, sums_S[..., :4] / np.where(n > 0, n, 1)[..., None], np.nan)
-        labels = ("pointing_game", "iou_mean", "iou_at_50", "attention_inside")
-        return {name: mean_S[..., k] for k, name in enumerate(labels)}
+        n = sums_S[..., -1:]
+        mean_S = np.where(n > 0, sums_S[..., :-1] / np.where(n > 0, n, 1), np.nan)
+        return {name: mean_S[..., index] for index, name in enumerate(NAMES)}
 
     return Statistics(rows_NS, compute)

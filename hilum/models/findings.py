@@ -77,3 +77,25 @@ class FindingsHead(nn.Module):
             shared_Bs = (pooled_BFD[:, shared_BF.shape[1] :] * weight_sD).sum(-1) + bias_s
             shared_BF = torch.cat([shared_BF, shared_Bs], 1)
         return (pooled_BFD * self.weight_FD).sum(-1) + shared_BF, attention_BFN
+
+    def evidence(self, features_BND: Tensor, present_BN: Tensor) -> Tensor:
+        """How much each finding's logit would lose without each cell, (B, findings without their sides, N).
+
+        What speaks for a finding is positive, what speaks against it negative, 0 is what is not present or the only
+        cell there is. It is exact, without taking the cells away one by one: attention and mean over the others
+        follow from those over all. (The weights alone say where was looked, not what was read there: Jain and
+        Wallace, arXiv 1902.10186. Leaving out is the occlusion of Zeiler and Fergus, arXiv 1311.2901, section 4.2,
+        of one cell of the memory.)
+        """
+        findings = self.mean.out_features
+        attention_BFN = masked_softmax(self.look(features_BND).transpose(1, 2), present_BN.unsqueeze(1))
+        read_BFN = (features_BND @ self.weight_FD[:findings].T).transpose(1, 2)
+        common_BFN = (features_BND @ self.mean.weight.T).transpose(1, 2)
+        present_B1N = present_BN.unsqueeze(1)
+        cells_B11 = present_B1N.sum(-1, keepdim=True)
+        pooled_BF1 = (attention_BFN * read_BFN).sum(-1, keepdim=True)
+        mean_BF1 = (common_BFN * present_B1N).sum(-1, keepdim=True) / cells_B11.clamp_min(1)
+        others_BFN = (1.0 - attention_BFN).clamp_min(torch.finfo(attention_BFN.dtype).eps)
+        lost_BFN = attention_BFN * (read_BFN - pooled_BF1) / others_BFN
+        lost_BFN = lost_BFN + (common_BFN - mean_BF1) / (cells_B11 - 1).clamp_min(1)
+        return lost_BFN.masked_fill(~present_B1N | (cells_B11 < 2), 0.0)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from hilum.study import Draft
+from hilum.study import Draft, RegionMap
 
 
 def draft_json(draft: Draft) -> dict[str, Any]:
@@ -24,14 +24,8 @@ def draft_json(draft: Draft) -> dict[str, Any]:
                 "text": sentence.text,
                 "section": sentence.section,
                 "log_prob": _finite(sentence.log_prob, "log_prob"),
-                "regions": [
-                    {
-                        "view": region.view,
-                        "box": [_finite(edge, "box") for edge in region.box],
-                        "weight": _finite(region.weight, "weight"),
-                    }
-                    for region in sentence.regions
-                ],
+                "map": sentence.map.value,
+                "regions": [_region(region) for region in sentence.regions],
                 "background_weight": _finite(sentence.background_weight, "background_weight"),
             }
             for sentence in draft.sentences
@@ -40,6 +34,7 @@ def draft_json(draft: Draft) -> dict[str, Any]:
             name: {
                 "probability": _finite(estimate.probability, name),
                 "state": None if estimate.state is None else estimate.state.value,
+                "regions": [_region(region) for region in estimate.regions],
             }
             for name, estimate in draft.findings.items()
         },
@@ -53,6 +48,14 @@ def draft_json(draft: Draft) -> dict[str, Any]:
         "disclaimer": draft.disclaimer,
     }
     return document
+
+
+def _region(region: RegionMap) -> dict[str, Any]:
+    return {
+        "view": region.view,
+        "box": [_finite(edge, "box") for edge in region.box],
+        "weight": _finite(region.weight, "weight"),
+    }
 
 
 def _finite(number: float, what: str) -> float:

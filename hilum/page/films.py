@@ -14,7 +14,7 @@ LONGEST_SIDE = 640
 """A film is shown at most this long, in pixels; the page keeps its boxes in pixels of the file."""
 JPEG_QUALITY = 85
 FULL_LIFT = 8.0
-"""A cell with this many times its even share of the attention gets the full colour."""
+"""A cell with this many times its even share of a map gets the full colour."""
 HEAT_LEVELS = 32
 HEAT_SIDE = 96
 """A heat map is drawn this long, in pixels: the browser smooths the rest."""
@@ -39,14 +39,14 @@ def film_uri(film_HW: npt.NDArray[np.generic], longest_side: int = LONGEST_SIDE)
 
 
 def lift(weight: float, cells: int) -> float:
-    """How many times its even share a cell holds: ``weight`` of an attention over ``cells`` cells."""
+    """How many times its even share a cell holds: ``weight`` of a map over ``cells`` cells."""
     return weight * cells
 
 
 def strength(lift_: npt.ArrayLike) -> npt.NDArray[np.float64]:
     """How strongly a cell is coloured, in [0, 1]: 0 up to an even share, 1 from ``FULL_LIFT`` times that.
 
-    Logarithmic in between, and the same for every sentence and film, so that attention spread evenly stays
+    Logarithmic in between, and the same for every sentence and film, so that a map spread evenly stays
     colourless instead of being stretched until it looks like knowledge.
     """
     floored = np.maximum(np.asarray(lift_, dtype=np.float64), 1.0)
@@ -57,7 +57,7 @@ def strength(lift_: npt.ArrayLike) -> npt.NDArray[np.float64]:
 def heat_uri(grid: Sequence[Sequence[float]], cells: int) -> str:
     """A region map as a small PNG data URI, transparent where a cell gets no more than an even share.
 
-    ``grid`` is the attention of one view, row by row; ``cells`` is how many cells the sentence's attention
+    ``grid`` is the attention of one view, row by row; ``cells`` is how many cells the whole map
     had to spread over, all views together.
     """
     strength_HW = strength(np.asarray(grid, dtype=np.float64) * cells)

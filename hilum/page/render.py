@@ -46,7 +46,7 @@ def render(
     return environment().get_template(template).render(
         title=title,
         studies=studies,
-        most_sentences=max((len(one.sentences) for one in studies), default=0),
+        most_maps=max((look.number + 1 for one in studies for look in one.mapped), default=0),
         style=Markup("".join(map(resource, styles))),
         script=Markup(script),
         script_digest=digest,

@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from hilum.page import films as pictures
 from hilum.page.compare import Comparison, Kind, Run, compare, marks, read, runs
-from hilum.study import Box, Draft, Projection, RegionMap, Sentence, Study, View
+from hilum.study import Box, Draft, MapKind, Projection, RegionMap, Sentence, Study, View
 
 _ORDER = {Projection.FRONTAL: 0, Projection.LATERAL: 1, Projection.UNKNOWN: 2}
 
@@ -34,7 +34,7 @@ class ShownFilm:
 
 @dataclass(frozen=True, slots=True)
 class ShownMap:
-    """Where a sentence looked in one film, as a picture; ``film`` is a ``ShownFilm.id``."""
+    """The map of a sentence or a finding in one film, as a picture; ``film`` is a ``ShownFilm.id``."""
 
     id: str
     film: str
@@ -45,15 +45,29 @@ class ShownMap:
 
 @dataclass(frozen=True, slots=True)
 class ShownSentence:
-    """A sentence of the draft with its marks; ``attention`` is its share by ``ShownFilm.id``, ``background`` that of
-    what was asked and known."""
+    """A sentence of the draft with its marks; ``shares`` says by ``ShownFilm.id`` how much of its map lies there,
+    ``background`` how much of its attention fell on what was asked and known."""
 
     number: int
     section: str
     runs: tuple[Run, ...]
     maps: tuple[ShownMap, ...]
-    attention: dict[str, float]
+    shares: dict[str, float]
+    kind: MapKind
     background: float
+
+
+@dataclass(frozen=True, slots=True)
+class ShownFinding:
+    """What the findings head says of one finding, and where it was read; ``number`` counts on from the sentences."""
+
+    number: int
+    name: str
+    probability: float
+    state: str
+    maps: tuple[ShownMap, ...]
+    shares: dict[str, float]
+    kind: MapKind = MapKind.EVIDENCE
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,11 +79,17 @@ class ShownStudy:
     draft: Draft
     films: tuple[ShownFilm, ...]
     sentences: tuple[ShownSentence, ...]
-    findings: tuple[tuple[str, float, str], ...]
+    findings: tuple[ShownFinding, ...]
     comparisons: tuple[Comparison, ...]
     reference: tuple[tuple[str, tuple[Run, ...]], ...]
     simulated_films: bool
     simulated_model: bool
+
+    @property
+    def mapped(self) -> tuple[ShownSentence | ShownFinding, ...]:
+        """The sentences and findings that have maps."""
+        said = tuple(one for one in self.sentences if one.maps)
+        return (*said, *(one for one in self.findings if one.maps))
 
     def of_kind(self, kind: str) -> list[Comparison]:
         """The comparisons of the kind named ``kind``."""
@@ -111,16 +131,18 @@ def show(number: int, item: Item, longest: int) -> ShownStudy:
             if part.strip():
                 parts.append((heading, runs(part, marks(comparisons, "reference", offset))))
     estimates = sorted(draft.findings.items(), key=lambda pair: -pair[1].probability)
+    findings = []
+    for place, (name, estimate) in enumerate(estimates, len(sentences)):
+        maps, shares = _maps(number, place, study, estimate.regions, shown_films)
+        state = "undecided" if estimate.state is None else estimate.state.value
+        findings.append(ShownFinding(place, name, estimate.probability, state, maps, shares))
     return ShownStudy(
         number=number,
         study=study,
         draft=draft,
         films=shown_films,
         sentences=tuple(sentences),
-        findings=tuple(
-            (name, one.probability, "undecided" if one.state is None else one.state.value)
-            for name, one in estimates
-        ),
+        findings=tuple(findings),
         comparisons=comparisons,
         reference=tuple(parts),
         simulated_films=any(view.simulated for view in study.views),
@@ -149,24 +171,28 @@ def _sentence(
     films: Sequence[ShownFilm],
     found: Sequence[tuple[int, int, Kind, str]],
 ) -> ShownSentence:
+    maps, shares = _maps(number, place, study, sentence.regions, films)
+    said = runs(sentence.text, found)
+    return ShownSentence(
+        place, sentence.section, said, maps, shares, sentence.map, sentence.background_weight
+    )
+
+
+def _maps(
+    number: int, place: int, study: Study, regions: Sequence[RegionMap], films: Sequence[ShownFilm]
+) -> tuple[tuple[ShownMap, ...], dict[str, float]]:
+    """The maps of number ``place`` of a study as pictures, and how much of them lies in each film."""
     by_view = {film.view.id: film for film in films}
-    cells = sum(len(region.grid) * len(region.grid[0]) for region in sentence.regions if region.grid)
-    maps, attention = [], {film.id: 0.0 for film in films}
-    for index, region in enumerate(sentence.regions):
+    cells = sum(len(region.grid) * len(region.grid[0]) for region in regions if region.grid)
+    maps, shares = [], {film.id: 0.0 for film in films}
+    for index, region in enumerate(regions):
         if region.view not in by_view:
             raise ValueError(
                 f"the draft of {study.id} points to a view {region.view!r} that it does not have"
             )
         film = by_view[region.view]
-        attention[film.id] += region.weight
+        shares[film.id] += region.weight
         peak = pictures.lift(max(max(row) for row in region.grid), cells) if region.grid else 0.0
         uri = pictures.heat_uri(region.grid, cells) if region.grid else ""
         maps.append(ShownMap(f"m{number}-{place}-{index}", film.id, region, uri, peak))
-    return ShownSentence(
-        place,
-        sentence.section,
-        runs(sentence.text, found),
-        tuple(maps),
-        attention,
-        sentence.background_weight,
-    )
+    return tuple(maps), shares

@@ -1,10 +1,10 @@
 "use strict";
-// Choosing works without a script. This adds: a second tap on the chosen sentence, or Escape, clears the films.
+// Choosing works without a script. This adds: a second tap on what is chosen, or Escape, clears the films.
 for (const study of document.querySelectorAll(".study")) {
   const none = study.querySelector(".sentence.none input");
   study.addEventListener("click", (event) => {
-    const sentence = event.target.closest(".sentence");
-    const input = sentence && sentence.querySelector("input");
+    const chosen = event.target.closest(".sentence, .finding");
+    const input = chosen && chosen.querySelector("input");
     if (input && event.target !== input && input.checked) {
       event.preventDefault();
       none.checked = true;
