@@ -229,7 +229,7 @@ def train(
         str,
         typer.Option(
             "--recipe",
-            help="openi or phantom, each also with -gru, -hard or -transformer behind it; openi-vectors, "
+            help="openi or phantom, each also with -gru, -hard, -transformer or -reward behind it; openi-vectors, "
             "openi-indication, demo, tiny or impression.",
             show_default=False,
         ),
@@ -238,6 +238,10 @@ def train(
     resume: Annotated[bool, typer.Option("--resume", help="Go on with an interrupted run, exactly.")] = False,
     seed: Annotated[int | None, typer.Option("--seed", min=0)] = None,
     split: Annotated[str | None, typer.Option("--split", help="Another split than the recipe's.")] = None,
+    start: Annotated[
+        Path | None,
+        typer.Option("--start", help="A finished run: only the recipe's reward stage is trained."),
+    ] = None,
 ) -> None:
     """Train a recipe. SIGTERM and Ctrl-C save and stop; `--resume` goes on."""
     from dataclasses import replace
@@ -251,6 +255,8 @@ def train(
         raise InputError(f"no recipe {recipe!r}", fix=f"there is: {there}")
     allocator.keep_freed_memory()
     if recipe in summary_training.RECIPES:
+        if start is not None:
+            raise InputError(f"recipe {recipe!r} has no reward stage", where=start, fix="leave out --start")
         wanted = summary_training.RECIPES[recipe]()
         wanted = replace(wanted, seed=wanted.seed if seed is None else seed, split=split or wanted.split)
         made = summary_training.train(wanted, data, out, resume=resume)
@@ -258,7 +264,7 @@ def train(
         return
     config = RECIPES[recipe]()
     config = replace(config, seed=config.seed if seed is None else seed, split=split or config.split)
-    info = training.train(config, data, out, resume=resume)
+    info = training.train(config, data, out, resume=resume, start=start)
     typer.echo(f"{out}: {info.name}, trained on {info.trained_on}")
 
 

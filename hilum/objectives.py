@@ -322,14 +322,20 @@ def report_states(findings: str, impression: str) -> Mapping[str, State]:
     return {name: finding.state for name, finding in labelled.items()}
 
 
-@torch.no_grad()
 def writing_score(
     model: ReportModel, examples: Sequence[Example], cells_MG: NDArray[np.bool_], read: Reader,
     tokenizer: Tokenizer, search: SearchConfig, references: Sequence[Mapping[str, State]],
 ) -> dict[str, float]:  # fmt: skip
-    """Drafts greedily and labels the drafts: ``score`` is the F1 of *present* against the references' labels,
-    the mean of macro (over observations present in at least three references) and micro; ``distinct`` counts
-    different drafts."""
+    """``drafts_score`` of ``greedy_drafts``."""
+    return drafts_score(greedy_drafts(model, examples, cells_MG, read, tokenizer, search), references)
+
+
+@torch.no_grad()
+def greedy_drafts(
+    model: ReportModel, examples: Sequence[Example], cells_MG: NDArray[np.bool_], read: Reader,
+    tokenizer: Tokenizer, search: SearchConfig,
+) -> list[tuple[str, str]]:  # fmt: skip
+    """Findings and impression of the greedy draft of each study, in normal form."""
     model.eval()
     drafts: list[tuple[str, str]] = []
     for chunk in in_chunks(len(examples), 64):
@@ -338,6 +344,14 @@ def writing_score(
             read(batch.rows_BI, None), batch.cells_BIG, batch.projection_BI, None, batch.background_BS
         )
         drafts += [tokenizer.decode_report(found.tokens) for found in greedy(model.decoder, memory, search)]
+    return drafts
+
+
+def drafts_score(
+    drafts: Sequence[tuple[str, str]], references: Sequence[Mapping[str, State]]
+) -> dict[str, float]:
+    """Labels the drafts: ``score`` is the F1 of *present* against the references' labels, the mean of macro (over
+    observations present in at least three references) and micro; ``distinct`` counts different drafts."""
     said = [report_states(*draft) for draft in drafts]
     wanted_SF, said_SF = (
         np.array([[states.get(name) is State.PRESENT for name in SCORED] for states in some])

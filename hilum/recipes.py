@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from hilum.decoding import SearchConfig
 from hilum.models.report_model import ModelConfig
+from hilum.rewards import RewardConfig
 from hilum.text.embeddings import Method
 from hilum.training import StageConfig, TrainConfig
 
@@ -36,9 +37,19 @@ def openi_indication() -> TrainConfig:
     return replace(base, name="openi-indication", model=model)
 
 
+def openi_reward() -> TrainConfig:
+    """The same as ``openi``, and then the decoder learns from what its own drafts are worth."""
+    return replace(openi(), name="openi-reward", reward=RewardConfig())
+
+
 def phantom() -> TrainConfig:
     """The same reader on simulated films."""
     return replace(openi(), name="phantom", split="clean", see_outside=False)
+
+
+def phantom_reward() -> TrainConfig:
+    """The same on simulated films with the reward stage."""
+    return replace(phantom(), name="phantom-reward", reward=RewardConfig())
 
 
 def with_gru(base: TrainConfig) -> TrainConfig:
@@ -140,8 +151,8 @@ def tiny() -> TrainConfig:
 RECIPES: dict[str, Callable[[], TrainConfig]] = {
     recipe().name: recipe
     for recipe in (
-        openi, openi_vectors, openi_indication, openi_gru, openi_hard, openi_transformer,
-        phantom, phantom_gru, phantom_hard, phantom_transformer, phantom_places,
+        openi, openi_vectors, openi_indication, openi_reward, openi_gru, openi_hard, openi_transformer,
+        phantom, phantom_reward, phantom_gru, phantom_hard, phantom_transformer, phantom_places,
         demo, demo_places, tiny,
     )
 }  # fmt: skip

@@ -1,10 +1,11 @@
-"""Training: one flat loop, in two stages, read from top to bottom.
+"""Training: one flat loop, in two stages or three, read from top to bottom.
 
 Stage "encoder" teaches encoder, neck and findings head to read the findings off the films (augmented, never
 flipped). Then the encoder is frozen, the features of every film are cached, and stage "decoder" teaches the
-decoder to write. What is random in a step is a function of (seed, stage, step) alone, so a run that was
-killed continues exactly: the finished weights are those of an uninterrupted run, bit for bit (same machine,
-same number of threads).
+decoder to write. Where a recipe says so, stage "reward" goes on with it: drafts are sampled and learnt from by what
+they are worth (``hilum.rewards``). What is random in a step is a function of (seed, stage, step) alone, so a run
+that was killed continues exactly: the finished weights are those of an uninterrupted run, bit for bit (same
+machine, same number of threads).
 """
 
 from __future__ import annotations
@@ -26,12 +27,12 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from hilum import allocator, atomic, checkpoints, objectives
+from hilum import allocator, atomic, checkpoints, objectives, rewards
 from hilum.data import manifest, splits
 from hilum.data.batches import SECTIONS, Batch, Example, collate, epoch_order, example, load_films
 from hilum.data.targets import HEAD_FINDINGS
 from hilum.decoding import SearchConfig
-from hilum.errors import DataError, Interrupted, TrainingError
+from hilum.errors import DataError, InputError, Interrupted, TrainingError
 from hilum.models.decoders import begin_with
 from hilum.models.report_model import ModelConfig, ReportModel
 from hilum.objectives import has_films, learnable
@@ -40,7 +41,7 @@ from hilum.text import embeddings
 from hilum.text.normal import normalise
 from hilum.text.tokenizer import Tokenizer
 
-BEST = {"encoder": "best-encoder.pt", "decoder": "best-decoder.pt"}
+BEST = {stage: f"best-{stage}.pt" for stage in ("encoder", "decoder", "reward")}
 """One a stage: until the first state of a stage is saved, the last state of the stage before needs its own."""
 RELEASE_STEPS = 25
 
@@ -84,6 +85,11 @@ class TrainConfig:
     save_seconds: float = 60.0
     word_vectors: embeddings.Method | None = None
     """What the decoder's words start from: vectors learnt from the reports in training, or (None) at random."""
+    reward: rewards.RewardConfig | None = None
+    """What the drafts of the third stage are worth; None: there is no such stage."""
+    reward_stage: StageConfig = field(
+        default_factory=lambda: StageConfig(epochs=4, batch_size=16, rate=3e-4, weight_decay=0.0)
+    )
 
 
 @dataclass(slots=True)
@@ -101,8 +107,13 @@ class _Progress:
     best_epoch: int = -1
 
 
-def train(config: TrainConfig, data: Path, out: Path, *, resume: bool = False) -> checkpoints.RunInfo:
+def train(
+    config: TrainConfig, data: Path, out: Path, *, resume: bool = False, start: Path | None = None
+) -> checkpoints.RunInfo:
     """Trains ``config`` on the data set in ``data`` and writes the run folder ``out``.
+
+    ``start`` is a finished run of the same data and split: its model, vocabulary and search are taken as they are,
+    and only the stage "reward" is trained. Raises InputError where it is of others, or ``config`` has no such stage.
 
     Raises RunError where ``out`` is not empty and ``resume`` is not asked for (or has nothing to resume, or was
     started with another configuration or other data), DataError for an unusable data set, TrainingError with
@@ -130,16 +141,20 @@ def train(config: TrainConfig, data: Path, out: Path, *, resume: bool = False) -
     asked = [normalise(SECTIONS[name](study)) for study in learning for name in config.model.background]
     tokenizer = Tokenizer.train([*written, *asked], min_count=config.min_count)
     shape = replace(config.model, vocabulary=len(tokenizer), findings=HEAD_FINDINGS)
+    begun = None if start is None else _begun(start, config, data)
+    if begun is not None:
+        tokenizer, shape = begun.tokenizer, begun.info.model
+        config = replace(config, search=begun.info.search)
     config = replace(config, model=shape)
-    fingerprint = _fingerprint(config, data)
+    fingerprint = _fingerprint(config, data, begun)
     if resume and (out / "config.json").is_file() and not (out / checkpoints.RESUME).is_file():
         return checkpoints.read_info(out)  # it had finished
     saved = checkpoints.resumable(out, fingerprint, resume)
 
     torch.use_deterministic_algorithms(True)
     torch.manual_seed(config.seed)
-    model = ReportModel(shape, pretrained=config.pretrained)
-    if config.word_vectors is not None and saved is None:
+    model = begun.model if begun is not None else ReportModel(shape, pretrained=config.pretrained)
+    if config.word_vectors is not None and saved is None and begun is None:
         vectors = embeddings.train(
             written, method=config.word_vectors, width=shape.embedding, min_count=config.min_count,
             seed=config.seed,
@@ -158,6 +173,8 @@ def train(config: TrainConfig, data: Path, out: Path, *, resume: bool = False) -
     references = [objectives.report_states(*objectives.texts(study)) for study in choosing]
     log: list[dict[str, Any]] = []
     progress = _Progress("decoder" if config.encoder is None else "encoder")
+    if begun is not None:
+        progress = _Progress("reward")
     if saved is not None:
         log, progress = saved["log"], _Progress(**saved["progress"])
         model.load_state_dict(saved["model"])
@@ -188,7 +205,7 @@ def train(config: TrainConfig, data: Path, out: Path, *, resume: bool = False) -
             )  # fmt: skip
             saved, progress = None, _Progress("decoder")
         read = objectives.feature_reader(objectives.cached_features(model, films, data / "cache"))
-        if config.encoder is not None and saved is None:
+        if config.encoder is not None and saved is None and progress.stage == "decoder":
             chosen = objectives.thresholds(
                 *objectives.head_outputs(model, held_out, cells, read), shape.findings
             )
@@ -209,17 +226,49 @@ def train(config: TrainConfig, data: Path, out: Path, *, resume: bool = False) -
         writing = list(model.writing_parameters())
         if config.encoder is None:
             writing += [*model.reading_parameters()]
-        _run_stage(
-            config, config.decoder, model, writing, progress, examples, cells,
-            decoder_loss, decoder_score, saved, files,
-        )  # fmt: skip
+        if progress.stage == "decoder":
+            _run_stage(
+                config, config.decoder, model, writing, progress, examples, cells,
+                decoder_loss, decoder_score, saved, files,
+            )  # fmt: skip
+            saved, progress = None, _Progress("reward")
+        if config.reward is not None:
+            reports = {study.id: rewards.joined(objectives.texts(study)) for study in learning}
+            judge = rewards.Judge(config.reward, list(reports.values()))
+
+            def reward_loss(batch: Batch, step: int) -> Tensor:
+                loss = rewards.reward_loss(
+                    model, batch, read, _generator(config, "reward", step), [reports[one] for one in batch.studies],
+                    judge, tokenizer, told=config.told, longest=config.search.max_tokens,
+                )  # fmt: skip
+                return loss + judge.config.words * decoder_loss(batch, step) if judge.config.words else loss
+
+            def reward_score() -> dict[str, float]:
+                drafts = objectives.greedy_drafts(model, held_out, cells, read, tokenizer, config.search)
+                worth = rewards.mean_reward(judge, drafts, [objectives.texts(study) for study in choosing])
+                return {**objectives.drafts_score(drafts, references), **worth}
+
+            if saved is None:  # what it starts from is kept where no epoch is better
+                before = reward_score()
+                progress.best = before["score"]
+                log.append({"stage": "reward", "epoch": 0, **before})
+                with atomic.replacing(out / BEST["reward"]) as temporary:
+                    torch.save(model.state_dict(), temporary)
+            _run_stage(
+                config, config.reward_stage, model, list(model.writing_parameters()), progress, examples, cells,
+                reward_loss, reward_score, saved, files,
+            )  # fmt: skip
     outputs = objectives.head_outputs(model, held_out, cells, read)
     thresholds = objectives.thresholds(*outputs, shape.findings)
+    described = msgspec.to_builtins(config)
+    trained_on = _described(dataset.info.name, len(learning), len(seeing))
+    if begun is not None:
+        described["start"], trained_on = begun.info.weights_sha256, begun.info.trained_on
     info = checkpoints.RunInfo(
         name=config.name, model=shape, search=config.search, split=config.split, thresholds=thresholds,
         side_margin=objectives.side_margin(*outputs, shape.findings, thresholds),
-        trained_on=_described(dataset.info.name, len(learning), len(seeing)), simulated=dataset.info.simulated,
-        data_sha256=_sha256(data / "studies.jsonl"), training=msgspec.to_builtins(config),
+        trained_on=trained_on, simulated=dataset.info.simulated,
+        data_sha256=_sha256(data / "studies.jsonl"), training=described,
     )  # fmt: skip
     info = checkpoints.save(out, info, model, tokenizer)
     for name in (checkpoints.RESUME, *BEST.values()):
@@ -334,7 +383,23 @@ def _generator(config: TrainConfig, stage: str, step: int) -> torch.Generator:
     return torch.Generator().manual_seed(_seed(config, stage, step) + 1)
 
 
-def _fingerprint(config: TrainConfig, data: Path) -> str:
+def _begun(start: Path, config: TrainConfig, data: Path) -> checkpoints.Run:
+    """The run whose drafts are to be learnt from."""
+    run = checkpoints.load(start)
+    if config.reward is None:
+        raise InputError(
+            f"recipe {config.name!r} has no reward stage, and nothing else is trained of a finished run",
+            where=start, fix="use openi-reward or phantom-reward, or train without --start",
+        )  # fmt: skip
+    if run.info.split != config.split or run.info.data_sha256 != _sha256(data / "studies.jsonl"):
+        raise InputError(
+            f"it was trained on other data, or on split {run.info.split!r} and not {config.split!r}",
+            where=start, fix="name its data and its split: what it was trained on must not be chosen on",
+        )  # fmt: skip
+    return run
+
+
+def _fingerprint(config: TrainConfig, data: Path, begun: checkpoints.Run | None = None) -> str:
     """What a resumed run must share with the one it goes on with; how often it saves is not part of it."""
     described = msgspec.to_builtins(replace(config, save_seconds=0.0))
     if config.word_vectors is None:
@@ -346,6 +411,10 @@ def _fingerprint(config: TrainConfig, data: Path) -> str:
             del described["model"][name]
     if not config.drawn_places:
         del described["drawn_places"]  # likewise
+    if config.reward is None:
+        del described["reward"], described["reward_stage"]
+    if begun is not None:
+        described["start"] = begun.info.weights_sha256
     return hashlib.sha256(msgspec.json.encode([described, _sha256(data / "studies.jsonl")])).hexdigest()
 
 

@@ -27,6 +27,7 @@ ROOMS = [
     "choice",
     "checkpoints",
     "objectives",
+    "rewards",
     "training",
     "recipes",
     "summary",
