@@ -247,12 +247,14 @@ def train(
     from dataclasses import replace
 
     from hilum import allocator, training
+    from hilum.cascade import recipes as cascade_recipes
+    from hilum.cascade import training as cascade_training
     from hilum.recipes import RECIPES
     from hilum.summary import training as summary_training
 
-    if recipe not in RECIPES and recipe not in summary_training.RECIPES:
-        there = ", ".join(sorted({*RECIPES, *summary_training.RECIPES}))
-        raise InputError(f"no recipe {recipe!r}", fix=f"there is: {there}")
+    there = {*RECIPES, *summary_training.RECIPES, *cascade_recipes.RECIPES}
+    if recipe not in there:
+        raise InputError(f"no recipe {recipe!r}", fix=f"there is: {', '.join(sorted(there))}")
     allocator.keep_freed_memory()
     if recipe in summary_training.RECIPES:
         if start is not None:
@@ -261,6 +263,14 @@ def train(
         wanted = replace(wanted, seed=wanted.seed if seed is None else seed, split=split or wanted.split)
         made = summary_training.train(wanted, data, out, resume=resume)
         typer.echo(f"{out}: {made.name}, trained on {made.trained_on}")
+        return
+    if recipe in cascade_recipes.RECIPES:
+        if start is not None:
+            raise InputError(f"recipe {recipe!r} has no reward stage", where=start, fix="leave out --start")
+        asked = cascade_recipes.RECIPES[recipe]()
+        asked = replace(asked, seed=asked.seed if seed is None else seed, split=split or asked.split)
+        learnt = cascade_training.train(asked, data, out, resume=resume)
+        typer.echo(f"{out}: {learnt.name}, trained on {learnt.trained_on}")
         return
     config = RECIPES[recipe]()
     config = replace(config, seed=config.seed if seed is None else seed, split=split or config.split)
@@ -295,6 +305,7 @@ def evaluate(
 ) -> None:
     """Scorecard of a run beside its floors, on a part of a split that you name."""
     from hilum import allocator, appraisal
+    from hilum.cascade import runs, scoring
     from hilum.data import formats
 
     if drafts is not None:

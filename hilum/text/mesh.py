@@ -92,6 +92,10 @@ class _Tables(NamedTuple):
     distribution: frozenset[str]
     placeless: frozenset[str]
     """Qualifiers that are no place."""
+    organs: frozenset[str]
+    """Headings that name a part of the body and not what is wrong with it."""
+    wrongs: frozenset[str]
+    """Qualifiers that say what is wrong with an organ."""
     rules: dict[str, list[_Rule]]
     torchxrayvision: dict[str, str]
 
@@ -112,6 +116,8 @@ def _tables() -> _Tables:
         implied_sides={word: Side(side) for word, side in raw["implied_sides"].items()},
         distribution=frozenset(raw["words"]["distribution"]),
         placeless=frozenset(word for words in raw["words"].values() for word in words),
+        organs=frozenset(raw["disease"]["organs"]),
+        wrongs=frozenset(raw["words"]["state"]) - frozenset(raw["disease"]["times"]),
         rules=rules,
         torchxrayvision=raw["torchxrayvision"],
     )
@@ -157,6 +163,15 @@ def describe(term: MeshTerm) -> str:
     ``describe(parse(d)) == d`` where ``d`` has no empty part and no stray white space.
     """
     return "/".join((term.heading, *term.qualifiers))
+
+
+def disease(term: MeshTerm) -> tuple[str, ...]:
+    """The parts of ``term`` that name its disease: the heading, and of an organ also what is wrong with it, where it
+    is said (``Lung/hypoinflation``, but ``Calcified Granuloma``)."""
+    tables = _tables()
+    if term.heading.lower() not in tables.organs:
+        return (term.heading,)
+    return (term.heading, *[part for part in term.qualifiers if part.lower() in tables.wrongs][:1])
 
 
 def observations(term: MeshTerm) -> tuple[str, ...]:
