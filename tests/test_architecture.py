@@ -31,6 +31,7 @@ ROOMS = [
     "training",
     "recipes",
     "summary",
+    "cascade",
     "reporter",
     "faithfulness",
     "explanations",
