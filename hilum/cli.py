@@ -311,6 +311,17 @@ def evaluate(
     if drafts is not None:
         formats.format_of(drafts)
     allocator.keep_freed_memory()
+    if runs.is_cascade(run):
+        if html is not None or explain:
+            raise InputError(
+                "a cascade has neither page nor region maps", where=run, fix="leave out --html and --explain"
+            )
+        scores = scoring.evaluate(run, data, split, resamples=resamples, seed=seed)
+        scoring.keep(run, scores)
+        if drafts is not None:
+            formats.write(drafts, scores.written, part=scores.part.rpartition("/")[2])
+        typer.echo(_dumps(scores.to_dict()) if as_json else scores.to_text())
+        return
     appraised = appraisal.appraise(run, data, split, explain=explain, resamples=resamples, seed=seed)
     appraisal.keep(run, appraised)
     if drafts is not None:

@@ -213,7 +213,7 @@ def test_from_the_command_line(
     base = ("evaluate", run, "--data", data, "--split", "validation", "--resamples", "100")
     status, out, err = call(monkeypatch, capsys, *base, "--html", tmp_path / "page.html")
     assert (status, out) == (2, "")
-    assert "a cascade has no page" in err
+    assert "a cascade has neither page nor region maps" in err
     written = tmp_path / "drafts.json"
     status, out, _ = call(monkeypatch, capsys, *base, "--json", "--drafts", written)
     assert status == 0
