@@ -295,7 +295,7 @@ def seen_before(see: Seer, some: Sequence[Case], looks: int, seed: int) -> Seer:
         seen: dict[str, Tensor] = {}
         for chunk in track(list(in_chunks(len(some), CHUNK)), f"looking {number + 1}/{looks + 1}"):
             cases_ = [some[place] for place in chunk]
-            parts = see(cases_, generator).split([len(case.rows) for case in cases_])
+            parts = torch.split(see(cases_, generator), [len(case.rows) for case in cases_])
             seen |= {case.study: part for case, part in zip(cases_, parts, strict=True)}
         kept.append(seen)
 
