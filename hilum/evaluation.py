@@ -167,7 +167,8 @@ def score(
         if truths is None
         else {name: truth.counts(drawn, [plain(text) for text in texts]) for name, texts in raw.items()},
         protocol={
-            "positive": "present (uncertain counts too where a metric's name ends in uncertain_positive)",
+            "positive": "present (uncertain counts too where a metric's name ends in uncertain_positive); absent and "
+            "not mentioned are the same: not positive",
             "interval": method,
             "confidence": CONFIDENCE,
             "resamples": resamples,

@@ -30,6 +30,7 @@ ATTRIBUTES = tomllib.loads(
         ("Trace left pleural effusion.", "Pleural Effusion", "Pleural Effusion/left/mild"),
         ("The lungs are clear.", "No Finding", "normal"),
         ("Opacity in the right mid lung zone.", "Lung Opacity", "Opacity/lung/right"),
+        ("Opacity in the left lower lobe base.", "Lung Opacity", "Opacity/lung/lower lobe/base/left"),
     ],
 )
 def test_what_a_sentence_says_is_coded(text: str, name: str, descriptor: str) -> None:
@@ -63,6 +64,8 @@ def test_a_coded_finding_is_the_finding_again() -> None:
         assert again.severity == {"minimal": "mild"}.get(severity or "", severity)
     kept = Finding("Lung Opacity", State.PRESENT, side=Side.LEFT, site="base", severity="mild")
     assert mesh_findings.findings(mesh.parse("Opacity/lung/base/left/mild")) == (kept,)
+    both = Finding("Scarring", State.PRESENT, site="apex, base")
+    assert mesh_findings.findings(mesh.parse("Cicatrix/lung/apex/base")) == (both,)
     two = mesh_findings.findings(mesh.parse("Hydropneumothorax/right"))
     assert [(one.name, one.side) for one in two] == [
         ("Pneumothorax", Side.RIGHT), ("Pleural Effusion", Side.RIGHT)

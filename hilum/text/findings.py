@@ -56,17 +56,24 @@ FURTHER: tuple[str, ...] = (
 _WEIGHT = {State.ABSENT: 0, State.UNCERTAIN: 1, State.PRESENT: 2}
 
 
-def label(text: str, *, further: bool = False, reading: Reading = Reading.CHEXPERT) -> dict[str, Finding]:
+def label(
+    text: str,
+    *,
+    further: bool = False,
+    reading: Reading = Reading.CHEXPERT,
+    without: frozenset[tuple[str, str]] = frozenset(),
+) -> dict[str, Finding]:
     """What ``text`` says of each observation; keys only for what it mentions, in ``OBSERVATIONS``' order.
 
     Over several mentions of one observation present outweighs uncertain, and uncertain outweighs absent, as
     in CheXpert. "No Finding" is present where the text says something and nothing but support devices is
     present or uncertain; it has no other state. ``further`` adds the observations of ``FURTHER``. Evidence
-    spans are characters of ``text``. Never raises; time and memory are linear in the text.
+    spans are characters of ``text``. ``without`` names misreadings (observation, phrase) of the reading "chexpert"
+    that are not to be used, to measure what they are worth. Never raises; time and memory are linear in the text.
     """
     said: dict[str, dict[State, list[tuple[tuple[int, int], Attributes]]]] = {}
     read = False
-    phrases = book(reading)
+    phrases = book(reading, without)
     default = unstated(reading)
     for sentence in sentences(text):
         words = [START, *(token.word for token in sentence), END]

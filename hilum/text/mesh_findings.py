@@ -51,10 +51,10 @@ def term(finding: Finding) -> MeshTerm | None:
     descriptor = tables.descriptors.get(finding.name)
     if finding.state is not State.PRESENT or descriptor is None:
         return None
-    site = tables.sites.get(finding.site or "")
+    sites = [tables.sites[site] for site in (finding.site or "").split(", ") if site in tables.sites]
     side = None if finding.side is None else str(finding.side)
     severity = tables.severities.get(finding.severity or "")
-    placed = mesh.parse("/".join(filter(None, (descriptor, site, side, severity))))
+    placed = mesh.parse("/".join(filter(None, (descriptor, *sites, side, severity))))
     if finding.name in mesh.observations(placed):
         return placed
     return mesh.parse("/".join(filter(None, (descriptor, side, severity))))  # no place of this heading
@@ -67,7 +67,7 @@ def findings(coded: MeshTerm) -> tuple[Finding, ...]:
     """
     tables = _tables()
     words = [qualifier.lower() for qualifier in coded.qualifiers]
-    site = next((tables.site_of[word] for word in words if word in tables.site_of), None)
+    site = ", ".join(tables.site_of[word] for word in words if word in tables.site_of) or None
     severity = next((tables.severity_of[word] for word in words if word in tables.severity_of), None)
     side: Side | None = coded.side
     return tuple(

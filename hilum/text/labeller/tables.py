@@ -94,8 +94,9 @@ def _phrases(findings: dict[str, Any], cues: dict[str, Any]) -> list[tuple[str, 
 
 
 @cache
-def book(reading: Reading) -> PhraseBook[Meaning]:
-    """Every phrase of the tables, as ``reading`` has them."""
+def book(reading: Reading, without: frozenset[tuple[str, str]] = frozenset()) -> PhraseBook[Meaning]:
+    """Every phrase of the tables, as ``reading`` has them; of the misreadings not those ``without`` names
+    (observation, phrase)."""
     phrases = _phrases(_read("findings.toml"), _read("findings_cues.toml"))
     if reading is Reading.CHEXPERT:
         changes = _read("findings_chexpert.toml")
@@ -109,7 +110,8 @@ def book(reading: Reading) -> PhraseBook[Meaning]:
         phrases += _phrases(changes["add"], changes["add"].get("cues", {}))
         for observation, table in changes["misread"].items():
             for state, texts in table.items():
-                phrases += [(text, Meaning(Role.MISREAD, observation, state=State(state))) for text in texts]
+                meaning = Meaning(Role.MISREAD, observation, state=State(state))
+                phrases += [(text, meaning) for text in texts if (observation, text) not in without]
     return PhraseBook(phrases)
 
 
