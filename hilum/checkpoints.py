@@ -1,8 +1,9 @@
-"""A run folder: everything that is needed to use a trained model, and nothing of the data it was trained on.
+"""A run folder: everything that is needed to use a trained model, and no report or film it was trained on.
 
 weights.safetensors   the parameters
 tokenizer.json        the vocabulary, so that a checkpoint never needs the data set to be rebuilt
-config.json           shape, search, thresholds, what it was trained on, checksums of the two files above
+frequencies.json      how many of its training reports hold each phrase of up to four words that two of them share
+config.json           shape, search, thresholds, what it was trained on, checksums of the files above
 scores.json           the scorecard, where the run has been evaluated
 log.jsonl             one object an epoch
 README.md             the model card
@@ -25,6 +26,7 @@ from torch import nn
 from hilum import atomic
 from hilum.decoding import SearchConfig
 from hilum.errors import RunError
+from hilum.metrics.frequencies import Frequencies
 from hilum.models import decoders
 from hilum.models.report_model import ModelConfig, ReportModel
 from hilum.study import DISCLAIMER
@@ -52,6 +54,8 @@ class RunInfo:
     training: dict[str, Any] = field(default_factory=dict)
     weights_sha256: str = ""
     tokenizer_sha256: str = ""
+    frequencies_sha256: str = ""
+    """Empty where the run has none (it is older, or no consensus under CIDEr was thought of)."""
     format: str = FORMAT
 
 
@@ -62,15 +66,26 @@ class Run:
     info: RunInfo
     model: ReportModel
     tokenizer: Tokenizer
+    frequencies: Frequencies | None = None
 
 
-def save(folder: Path, info: RunInfo, model: nn.Module, tokenizer: Tokenizer) -> RunInfo:
+def save(
+    folder: Path,
+    info: RunInfo,
+    model: nn.Module,
+    tokenizer: Tokenizer,
+    frequencies: Frequencies | None = None,
+) -> RunInfo:
     """Writes a run; ``config.json`` comes last, so a folder that has it is whole. Returns the stamped info."""
     weights = safetensors.torch.save({name: part.contiguous() for name, part in model.state_dict().items()})
     words = tokenizer.to_json().encode()
     info = replace(info, weights_sha256=_sha256(weights), tokenizer_sha256=_sha256(words))
     atomic.write_bytes(folder / "weights.safetensors", weights)
     atomic.write_bytes(folder / "tokenizer.json", words)
+    if frequencies is not None:
+        counted = frequencies.to_json()
+        info = replace(info, frequencies_sha256=_sha256(counted))
+        atomic.write_bytes(folder / "frequencies.json", counted)
     atomic.write_text(folder / "README.md", model_card(info))
     atomic.write_bytes(
         folder / "config.json", msgspec.json.format(msgspec.json.encode(info), indent=1) + b"\n"
@@ -119,7 +134,10 @@ def load(folder: Path) -> Run:
             f"{len(tokenizer)} words, but the model has {info.model.vocabulary}",
             where=folder / "tokenizer.json",
         )
-    return Run(info, model.eval(), tokenizer)
+    frequencies = None
+    if info.frequencies_sha256:
+        frequencies = Frequencies.from_json(checked(folder / "frequencies.json", info.frequencies_sha256))
+    return Run(info, model.eval(), tokenizer, frequencies)
 
 
 def resumable(out: Path, fingerprint: str, resume: bool) -> dict[str, Any] | None:

@@ -7,6 +7,7 @@ banned tokens are left out of the choice, and what remains is not renormalised.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -26,7 +27,13 @@ class SearchConfig:
 
     ``length_power`` a: finished hypotheses are ranked by log-probability / length^a (0: by log-probability
     alone). ``block_ngram`` n: no n tokens in a row stand twice in a draft (0: off). ``samples``: so many drafts
-    are drawn beside the beams, at ``temperature``, for a later choice among them (0: off).
+    are drawn beside the beams, at ``temperature``, for a later choice among them (0: off); ``nucleus`` p: from the
+    smallest set of likeliest tokens whose probability at that temperature reaches p (1: from all).
+
+    What is chosen among them (``hilum.choice``): ``consensus`` is a utility, names of ``hilum.consensus.UTILITIES``
+    and their weights (none: by agreement with the findings head), under which a draft counts by its probability to
+    ``consensus_power``; with ``consistent`` no draft is chosen that contradicts the findings head where there is
+    another, and a sentence that does is replaced or left out where there is none.
     """
 
     beams: int = 3
@@ -36,6 +43,10 @@ class SearchConfig:
     forbidden: tuple[int, ...] = (PAD, START, UNKNOWN)
     samples: int = 0
     temperature: float = 0.8
+    nucleus: float = 1.0
+    consensus: tuple[tuple[str, float], ...] = ()
+    consensus_power: float = 0.0
+    consistent: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,12 +125,13 @@ def sample(
     Draw k of every study uses the same random numbers (Gumbel-max), so a study's drafts do not depend on what else
     is in the batch. Log-probabilities are the model's own, as everywhere.
     """
-    studies, draws = memory.features_BND.shape[0], config.samples
+    studies, draws, device = memory.features_BND.shape[0], config.samples, memory.features_BND.device
     generator = torch.Generator().manual_seed(seed)
     state = decoder.start(memory, draws)
-    tokens_RT = torch.full((studies * draws, 1), START)
-    score_R, open_R = torch.zeros(studies * draws), torch.ones(studies * draws, dtype=torch.bool)
-    draw_R = torch.arange(draws).repeat(studies)
+    tokens_RT = torch.full((studies * draws, 1), START, device=device)
+    score_R = torch.zeros(studies * draws, device=device)
+    open_R = torch.ones(studies * draws, dtype=torch.bool, device=device)
+    draw_R = torch.arange(draws, device=device).repeat(studies)
     found: list[set[Hypothesis]] = [set() for _ in range(studies)]
 
     def keep(rows_R: Tensor) -> None:
@@ -131,10 +143,12 @@ def sample(
     for _ in range(config.max_tokens):
         logits_RV, _, state = decoder.step(tokens_RT[:, -1], state, memory)
         own_RV = torch.log_softmax(logits_RV.float(), -1)
-        allowed_RV = _allowed(own_RV.clone(), tokens_RT, config, banned_BV)
+        tempered_RV = _allowed(own_RV.clone(), tokens_RT, config, banned_BV) / config.temperature
+        if config.nucleus < 1.0:
+            tempered_RV.masked_fill_(~nucleus(tempered_RV, config.nucleus), -torch.inf)
         uniform_kV = torch.rand(draws, own_RV.shape[-1], generator=generator)
-        gumbel_RV = -torch.log(-torch.log(uniform_kV.clamp_min(1e-20)))[draw_R]
-        drawn_R = (allowed_RV / config.temperature + gumbel_RV).argmax(-1).where(open_R, PAD)
+        gumbel_kV = -torch.log(-torch.log(uniform_kV.clamp_min(1e-20))).to(device)
+        drawn_R = (tempered_RV + gumbel_kV[draw_R]).argmax(-1).where(open_R, PAD)
         score_R = score_R + own_RV.gather(1, drawn_R.unsqueeze(1)).squeeze(1) * open_R
         tokens_RT = torch.cat([tokens_RT, drawn_R.unsqueeze(1)], 1)
         open_R = open_R & (drawn_R != END)
@@ -143,17 +157,53 @@ def sample(
         widest = int(open_Bk.sum(1).max())
         if widest <= SHED * open_Bk.shape[1]:
             order_Bk = torch.argsort(open_Bk.to(torch.uint8), dim=1, descending=True, stable=True)
-            rows_Bk = order_Bk + torch.arange(studies).unsqueeze(1) * open_Bk.shape[1]
+            rows_Bk = order_Bk + torch.arange(studies, device=device).unsqueeze(1) * open_Bk.shape[1]
             keep(rows_Bk[:, widest:].flatten())
             rows_R = rows_Bk[:, :widest].flatten()
             state, tokens_RT = state.select(rows_R), tokens_RT[rows_R]
             score_R, open_R, draw_R = score_R[rows_R], open_R[rows_R], draw_R[rows_R]
         if not widest:
             break
-    keep(torch.arange(len(tokens_RT)))
+    keep(torch.arange(len(tokens_RT), device=device))
     return [
         sorted(drafts, key=lambda one: (one.finished, rank(one, config), one.tokens), reverse=True)
         for drafts in found
+    ]
+
+
+def nucleus(scores_RV: Tensor, mass: float) -> Tensor:
+    """Of each row of unnormalised log-probabilities (R, V) the smallest set of likeliest tokens whose probabilities
+    sum to at least ``mass``, in (0, 1], as bool (R, V): never empty; of equals the lower number first.
+
+    Top-p sampling: Holtzman et al., *The Curious Case of Neural Text Degeneration* (ICLR 2020), section 3.1.
+    """
+    probs_RV = torch.softmax(scores_RV, -1)
+    falling_RV, order_RV = probs_RV.sort(dim=-1, descending=True, stable=True)
+    before_RV = falling_RV.cumsum(-1) - falling_RV
+    # A token of no probability is never needed, though rounding may leave the whole a little short of the mass.
+    needed_RV = (before_RV < mass) & (falling_RV > 0)
+    return torch.zeros_like(needed_RV).scatter(-1, order_RV, needed_RV)
+
+
+@torch.no_grad()
+def rescored(
+    decoder: Decoder, memory: Memory, drafts: Sequence[Sequence[int]], finished: bool = True
+) -> list[Hypothesis]:
+    """Drafts (tokens without start and end mark) of one study, each with the model's own log-probability: of words
+    that were not searched, but changed or taken from elsewhere. ``memory`` is that study's alone."""
+    if not drafts:
+        return []
+    ends = [END] if finished else []
+    length = max(len(draft) for draft in drafts) + 1 + len(ends)
+    tokens_BT = torch.full((len(drafts), length), PAD, device=memory.features_BND.device)
+    for row, draft in enumerate(drafts):
+        tokens_BT[row, : len(draft) + 1 + len(ends)] = torch.tensor([START, *draft, *ends])
+    shared = memory.select(torch.zeros(len(drafts), dtype=torch.long, device=tokens_BT.device))
+    log_probs_BT = sequence_log_prob(decoder, shared, tokens_BT)
+    total_B = (log_probs_BT * (tokens_BT[:, 1:] != PAD)).sum(-1)
+    return [
+        Hypothesis(tuple(draft), log_prob, finished)
+        for draft, log_prob in zip(drafts, total_B.tolist(), strict=True)
     ]
 
 

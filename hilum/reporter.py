@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
-from itertools import chain
 from pathlib import Path
 from typing import NamedTuple
 
@@ -14,7 +13,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from hilum import checkpoints, consistency, explain
+from hilum import checkpoints, consensus, consistency, explain
+from hilum.choice import Choice, Chooser
+from hilum.consistency import Verdict
 from hilum.data.batches import (
     MAX_VIEWS,
     PROJECTION_INDEX,
@@ -29,8 +30,8 @@ from hilum.data.batches import (
     true_aspect,
 )
 from hilum.data.manifest import Dataset
-from hilum.decoding import Hypothesis, beam_search, rank, sample
-from hilum.errors import InputError
+from hilum.decoding import beam_search, rescored, sample
+from hilum.errors import InputError, RunError
 from hilum.imaging.geometry import Placement, fit_square, place
 from hilum.imaging.pixels import read_film, read_header
 from hilum.models.memory import Memory
@@ -83,6 +84,7 @@ class Reporter:
     def __init__(self, run: checkpoints.Run) -> None:
         self.run = run
         self.card = ModelCard(run.info.name, run.info.weights_sha256, run.info.trained_on, run.info.simulated)
+        self._chooser = Chooser(run.tokenizer, run.info.search, _utility(run))
         self.full_stop = run.tokenizer.encode_report(explain.FULL_STOP, "")[1]
         self._side_tokens = {
             side: [index for index, word in enumerate(run.tokenizer.words) if side_of(word) is side]
@@ -170,14 +172,14 @@ class Reporter:
     ) -> list[Draft]:  # fmt: skip
         model, tokenizer = self.run.model, self.run.tokenizer
         seen = self._seen(studies, features, placements)
-        memory, logits_BF, decided = self.remember(studies, seen)
+        memory, logits_BF, heads = self.remember(studies, seen)
         probabilities_BF = torch.sigmoid(logits_BF)
         positions = seen.cells_BIG[0].numel()  # behind them stand the words of the background
         evidence_BFN = model.head.evidence(
             memory.features_BND[:, :positions], memory.present_BN[:, :positions]
         ).numpy()
-        found = self._chosen(memory, decided)
-        finished = [(*hypothesis.tokens, *((END,) if hypothesis.finished else ())) for hypothesis in found]
+        found = self._chosen(memory, heads)
+        finished = [(*one.hypothesis.tokens, *((END,) if one.hypothesis.finished else ())) for one in found]
         drafts = []
         explained = explain.words(model.decoder, memory, finished)
         for index, (study, said) in enumerate(zip(studies, explained, strict=True)):
@@ -211,23 +213,19 @@ class Reporter:
             )
         return drafts
 
-    def _chosen(self, memory: Memory, decided: Sequence[frozenset[str]]) -> list[Hypothesis]:
-        """The best draft of each study: of the beams, or, with samples, the one that says what the head decides."""
-        info, search = self.run.info, self.run.info.search
-        banned_BV = torch.stack([self._banned(called) for called in decided])
-        beams = beam_search(self.run.model.decoder, memory, search, banned_BV)
-        if not search.samples:
-            return [best[0] for best in beams]
-        drawn = sample(self.run.model.decoder, memory, search, banned_BV)
-        known = {*info.thresholds, *(name for name in info.model.findings if "/" in name)}
-
-        def preference(one: Hypothesis, called: frozenset[str]) -> tuple[bool, consistency.Agreement, float]:
-            text = " ".join(self.run.tokenizer.decode_report([START, *one.tokens]))
-            return one.finished, consistency.agreement(text, called, known), rank(one, search)
-
+    def _chosen(self, memory: Memory, heads: Sequence[Verdict]) -> list[Choice]:
+        """The best draft of each study, of the beams and, where the run draws any, the samples (``choice``)."""
+        decoder, search = self.run.model.decoder, self.run.info.search
+        banned_BV = torch.stack([self._banned(head.called) for head in heads])
+        candidates = beam_search(decoder, memory, search, banned_BV)
+        if search.samples:
+            drawn = sample(decoder, memory, search, banned_BV)
+            candidates = [[*beams, *draws] for beams, draws in zip(candidates, drawn, strict=True)]
+        elif not search.consensus and not search.consistent:
+            return [Choice(best[0]) for best in candidates]
         return [
-            max(chain(*candidates), key=partial(preference, called=called))
-            for called, *candidates in zip(decided, beams, drawn, strict=True)
+            self._chooser.choose(some, head, partial(rescored, decoder, memory.select(torch.tensor([study]))))
+            for study, (some, head) in enumerate(zip(candidates, heads, strict=True))
         ]
 
     @torch.no_grad()
@@ -261,21 +259,21 @@ class Reporter:
                 features_BIGD[index, row] = features[index][row]
         return Seen(features_BIGD, cells_BIG, projection_BI)
 
-    def remember(self, studies: Sequence[Study], seen: Seen) -> tuple[Memory, Tensor, list[frozenset[str]]]:
-        """The memory from which ``studies`` are drafted, the head's logits (B, F), and what it decides of each."""
+    def remember(self, studies: Sequence[Study], seen: Seen) -> tuple[Memory, Tensor, list[Verdict]]:
+        """The memory from which ``studies`` are drafted, the head's logits (B, F), and its verdict on each."""
         model = self.run.model
         logits_BF, _, placed_BND = model.read_findings(*seen)
-        decided = [self._decided(row) for row in torch.sigmoid(logits_BF)]
-        told_BF = torch.stack([self._told(called) for called in decided])
+        heads = [self._verdict(row) for row in torch.sigmoid(logits_BF)]
+        told_BF = torch.stack([self._told(head.called) for head in heads])
         asked_BS = pad_rows(
             [background(study, self.run.tokenizer, model.config.background) for study in studies]
         )
-        return model.tell(placed_BND, seen.cells_BIG, logits_BF, told_BF, asked_BS), logits_BF, decided
+        return model.tell(placed_BND, seen.cells_BIG, logits_BF, told_BF, asked_BS), logits_BF, heads
 
-    def _decided(self, probabilities_F: Tensor) -> frozenset[str]:
+    def _verdict(self, probabilities_F: Tensor) -> Verdict:
         info = self.run.info
         probabilities = dict(zip(info.model.findings, probabilities_F.tolist(), strict=True))
-        return consistency.called(probabilities, info.thresholds, info.side_margin)
+        return consistency.verdict(probabilities, info.thresholds, info.side_margin)
 
     def _banned(self, decided: frozenset[str]) -> Tensor:
         """The words (V) of a side on which the head has decided nothing."""
@@ -315,7 +313,7 @@ class Reporter:
                 estimates[name] = FindingEstimate(probability, state, seen)
         return estimates
 
-    def _warnings(self, study: Study, hypothesis: Hypothesis) -> list[str]:
+    def _warnings(self, study: Study, chosen: Choice) -> list[str]:
         views = ordered_views(study)
         warnings = []
         if self.card.simulated and not all(view.simulated for view in views):
@@ -335,9 +333,30 @@ class Reporter:
             warnings.append(
                 f"Not read by this model, which knows nothing of it: the {' and the '.join(unread)}."
             )
-        if not hypothesis.finished:
+        if not chosen.hypothesis.finished:
             warnings.append("The draft was cut at the longest allowed length.")
+        if chosen.mended:
+            names = ", ".join(chosen.mended)
+            warnings.append(
+                f"Every draft contradicted the findings head; a sentence was changed for: {names}."
+            )
+        if chosen.contradicted:
+            names = ", ".join(chosen.contradicted)
+            warnings.append(f"The draft contradicts the findings head, and could not be mended: {names}.")
         return warnings
+
+
+def _utility(run: checkpoints.Run) -> consensus.Utility | None:
+    """What the run's drafts are chosen by. Raises RunError where the run cannot compute it."""
+    if not run.info.search.consensus:
+        return None
+    try:
+        return consensus.Utility(dict(run.info.search.consensus), run.frequencies)
+    except ValueError as error:
+        raise RunError(
+            f"its drafts cannot be chosen by consensus ({error})", where=run.info.name,
+            fix="change `consensus` in its config.json, or train anew",
+        ) from None  # fmt: skip
 
 
 def _frontal_rows(study: Study, films: Films) -> list[int]:

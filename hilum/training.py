@@ -33,6 +33,7 @@ from hilum.data.batches import SECTIONS, Batch, Example, collate, epoch_order, e
 from hilum.data.targets import HEAD_FINDINGS
 from hilum.decoding import SearchConfig
 from hilum.errors import DataError, InputError, Interrupted, TrainingError
+from hilum.metrics.frequencies import Frequencies
 from hilum.models.decoders import begin_with
 from hilum.models.report_model import ModelConfig, ReportModel
 from hilum.objectives import has_films, learnable
@@ -270,7 +271,8 @@ def train(
         trained_on=trained_on, simulated=dataset.info.simulated,
         data_sha256=_sha256(data / "studies.jsonl"), training=described,
     )  # fmt: skip
-    info = checkpoints.save(out, info, model, tokenizer)
+    frequencies = Frequencies.of(" ".join(filter(None, objectives.texts(study))) for study in learning)
+    info = checkpoints.save(out, info, model, tokenizer, frequencies)
     for name in (checkpoints.RESUME, *BEST.values()):
         (out / name).unlink(missing_ok=True)
     return info
@@ -415,6 +417,9 @@ def _fingerprint(config: TrainConfig, data: Path, begun: checkpoints.Run | None 
         del described["reward"], described["reward_stage"]
     if begun is not None:
         described["start"] = begun.info.weights_sha256
+    for name in ("nucleus", "consensus", "consensus_power", "consistent"):
+        if getattr(config.search, name) == getattr(SearchConfig(), name):
+            del described["search"][name]  # likewise
     return hashlib.sha256(msgspec.json.encode([described, _sha256(data / "studies.jsonl")])).hexdigest()
 
 

@@ -11,6 +11,7 @@ from hilum import checkpoints
 from hilum.checkpoints import RunInfo
 from hilum.decoding import SearchConfig
 from hilum.errors import RunError
+from hilum.metrics.frequencies import Frequencies
 from hilum.models import decoders
 from hilum.models.report_model import ReportModel
 from hilum.text.tokenizer import Tokenizer
@@ -71,6 +72,17 @@ def test_every_decoder_comes_back_and_its_card_names_it(tmp_path: Path, name: st
     with torch.no_grad():
         one, other = (m.decoder.forward(tokens, m.remember(*seen)[0])[0] for m in (model, loaded.model))
     assert torch.equal(one, other)
+
+
+def test_the_frequencies_come_back_and_an_older_run_has_none(run: Path) -> None:
+    assert checkpoints.load(run).frequencies is None
+    older = checkpoints.load(run)
+    frequencies = Frequencies.of(["no effusion .", "no effusion or edema .", "edema ."])
+    checkpoints.save(run, older.info, older.model, older.tokenizer, frequencies)
+    assert checkpoints.load(run).frequencies == frequencies
+    (run / "frequencies.json").write_bytes(b"{}")
+    with pytest.raises(RunError, match=r"frequencies\.json: damaged"):
+        checkpoints.load(run)
 
 
 def test_the_model_card_says_what_it_is_not_for(run: Path) -> None:

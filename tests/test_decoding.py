@@ -3,6 +3,7 @@ from __future__ import annotations
 import itertools
 from collections import Counter
 
+import msgspec
 import pytest
 import torch
 from scipy.stats import chisquare
@@ -183,3 +184,79 @@ def test_dropping_what_has_ended_changes_no_sample(monkeypatch: pytest.MonkeyPat
         assert len(one) > 10 and [d.tokens for d in one] == [d.tokens for d in other]
         assert [d.finished for d in one] == [d.finished for d in other]
         assert [d.log_prob for d in one] == pytest.approx([d.log_prob for d in other], abs=1e-4)
+
+
+def smallest_set(probabilities: list[float], mass: float) -> set[int]:
+    """The definition, step by step."""
+    order = sorted(range(len(probabilities)), key=lambda token: (-probabilities[token], token))
+    chosen: set[int] = set()
+    for token in order:
+        if chosen and sum(probabilities[one] for one in chosen) >= mass:
+            break
+        if probabilities[token] > 0:
+            chosen.add(token)
+    return chosen
+
+
+def test_the_nucleus_is_the_smallest_set_with_the_mass() -> None:
+    torch.manual_seed(0)
+    scores = (
+        torch.randn(40, 30, dtype=torch.float64) * torch.linspace(0.1, 8, 40, dtype=torch.float64)[:, None]
+    )
+    scores[:, 3] = -torch.inf
+    scores[0] = 0.0  # all equal
+    scores[1, 1:] = -torch.inf  # one certain
+    for mass in (0.01, 0.31, 0.52, 0.91, 0.999, 1.0):
+        kept = decoding.nucleus(scores, mass)
+        for row, probabilities in zip(kept, torch.softmax(scores, -1), strict=True):
+            wanted = smallest_set(probabilities.tolist(), mass)
+            assert set(row.nonzero().flatten().tolist()) == wanted or mass == 1.0
+            assert float(probabilities[row].sum()) >= mass - 1e-12
+            assert not row[3] or torch.isfinite(scores[0, 3])
+
+
+def test_the_nucleus_is_that_of_transformers() -> None:
+    warpers = pytest.importorskip("transformers.generation.logits_process")
+    torch.manual_seed(1)
+    scores = torch.randn(50, 200) * 3
+    for mass in (0.1, 0.5, 0.9, 0.97):
+        theirs = warpers.TopPLogitsWarper(mass)(None, scores.clone())
+        assert (torch.isfinite(theirs) == decoding.nucleus(scores, mass)).all()
+
+
+def test_samples_of_a_nucleus_stay_in_it_and_follow_its_distribution() -> None:
+    decoder, memory = make(scale=1.0), make_memory(studies=1)
+    config = SearchConfig(1, 1, 0.0, 0, FORBIDDEN, samples=1, temperature=0.9, nucleus=0.6)
+    counts = Counter(sample(decoder, memory, config, seed=seed)[0][0].tokens for seed in range(500))
+    with torch.no_grad():
+        logits, _, _ = decoder.step(torch.tensor([START]), decoder.start(memory), memory)
+    logits[0, list(FORBIDDEN)] = -torch.inf
+    wanted = torch.softmax(logits[0].double() / 0.9, -1)
+    inside = sorted(smallest_set(wanted.tolist(), 0.6))
+    assert 1 < len(inside) < 4
+    tokens = [() if token == END else (token,) for token in inside]
+    assert set(counts) == set(tokens)
+    share = wanted[inside] / wanted[inside].sum()
+    assert chisquare([counts[one] for one in tokens], (share * 500).tolist()).pvalue > 1e-4
+
+
+def test_samples_of_a_nucleus_score_as_the_model_does_whatever_else_is_in_the_batch() -> None:
+    decoder, memory = make(30), make_memory()
+    config = SearchConfig(1, 10, 0.0, 3, FORBIDDEN, samples=8, temperature=1.2, nucleus=0.8)
+    for study, drafts in enumerate(sample(decoder, memory, config)):
+        alone = sample(decoder, memory.select(torch.tensor([study])), config)[0]
+        assert [one.tokens for one in alone] == [one.tokens for one in drafts]
+        for one in drafts:
+            assert one.log_prob == pytest.approx(
+                own_score(decoder, study, one.tokens, one.finished), abs=1e-4
+            )
+
+
+def test_an_old_search_still_loads() -> None:
+    """As a run of before wrote it."""
+    old = b'{"beams":3,"max_tokens":110,"length_power":1.0,"block_ngram":0,"forbidden":[0,1,3],"samples":16}'
+    config = msgspec.json.decode(old, type=SearchConfig)
+    assert config == SearchConfig(length_power=1.0, samples=16)
+    assert (config.nucleus, config.consensus, config.consistent) == (1.0, (), False)
+    whole = SearchConfig(nucleus=0.9, consensus=(("cider_d", 1.0), ("head", 0.5)), consistent=True)
+    assert msgspec.json.decode(msgspec.json.encode(whole), type=SearchConfig) == whole

@@ -10,9 +10,11 @@ import torch
 from hilum import checkpoints, objectives
 from hilum.data.manifest import Dataset
 from hilum.decoding import SearchConfig
-from hilum.errors import ImageError, InputError
+from hilum.errors import ImageError, InputError, RunError
+from hilum.metrics.frequencies import Frequencies
 from hilum.reporter import REAL_MODEL, SIMULATED_MODEL, Reporter
 from hilum.study import DISCLAIMER, Draft, Projection, State, Study
+from hilum.text.normal import normalise
 from tests import made
 
 
@@ -194,3 +196,24 @@ def test_what_is_given_and_not_read_is_said(data: Dataset, reporter: Reporter) -
     reading = Reporter(made.untrained_run(background=("indication",)))
     warnings = reading.report(replace(study, indication="Cough.", history="Smoker."), data.root).warnings
     assert next(warning for warning in warnings if "Not read" in warning).endswith("the history.")
+
+
+def test_drafts_are_chosen_by_consensus_alone_and_together(data: Dataset, reporter: Reporter) -> None:
+    run = reporter.run
+    search = SearchConfig(
+        beams=2, max_tokens=12, length_power=1.0, samples=12, temperature=1.5, nucleus=0.95,
+        consensus=(("cider_d", 1.0), ("rouge_l", 1.0), ("head", 0.5)), consistent=True,
+    )  # fmt: skip
+    thresholds = {"Pleural Effusion": (0.3, 0.9), "Cardiomegaly": (0.9, 0.95)}
+    info = replace(run.info, search=search, thresholds=thresholds)
+    with pytest.raises(RunError, match="frequencies"):
+        Reporter(checkpoints.Run(info, run.model, run.tokenizer))
+    counted = Frequencies.of(["the heart is normal .", "there is a left pleural effusion .", "the heart ."])
+    chosen = Reporter(checkpoints.Run(info, run.model, run.tokenizer, counted))
+    for study, draft in zip(data.studies[:4], chosen.report_all(data, data.studies[:4]), strict=True):
+        same(draft, chosen.report(study, data.root))
+        said = objectives.report_states(normalise(f"{draft.findings_text} {draft.impression}"), "")
+        if not any("could not be mended" in warning for warning in draft.warnings):
+            for name, state in said.items():
+                estimate = draft.findings.get(name)
+                assert estimate is None or {state, estimate.state} != {State.PRESENT, State.ABSENT}

@@ -54,7 +54,7 @@ _NO_COMPARISON = re.compile(
     r"^\W*(?:no|not|nil|n/?a|unavailable|without)\b|\bnone\b|\bno (?:\w+ )?(?:prior|previous|comparison)",
     re.IGNORECASE,
 )
-_PARTLY = re.compile(
+PARTLY = re.compile(
     r"\b(?:acute|new|other|otherwise|elsewhere|remaining|remainder|additional|further|large|sizable|significant"
     r"|displaced|suspicious|definite|obvious|gross|tension)\b",
     re.IGNORECASE,
@@ -204,7 +204,7 @@ def contradictions(text: str, read: Callable[[str], Mapping[str, Finding]]) -> f
                 continue
             said = finding
             if finding.state is State.ABSENT:
-                if _PARTLY.search(sentence):
+                if PARTLY.search(sentence):
                     continue
                 said = replace(finding, side=finding.side or _side_in(sentence))
             seen.setdefault(name, {}).setdefault(said.state, []).append(said)
