@@ -28,6 +28,7 @@ from hilum.decoding import SearchConfig
 from hilum.errors import RunError
 from hilum.metrics.frequencies import Frequencies
 from hilum.models import decoders
+from hilum.models.encoders.weights import Origin
 from hilum.models.report_model import ModelConfig, ReportModel
 from hilum.study import DISCLAIMER
 from hilum.text.tokenizer import Tokenizer
@@ -52,6 +53,8 @@ class RunInfo:
     side_margin: float | None = None
     """From how far apart left and right are told, chosen on validation (``objectives.side_margin``); None: never."""
     training: dict[str, Any] = field(default_factory=dict)
+    started_from: Origin | None = None
+    """The published weights that the encoder started from; its own are in ``weights.safetensors``, as all others."""
     weights_sha256: str = ""
     tokenizer_sha256: str = ""
     frequencies_sha256: str = ""
@@ -202,6 +205,11 @@ def model_card(info: RunInfo) -> str:
     decoder = decoders.described(
         shape.decoder, embedding=shape.embedding, hidden=shape.hidden, layers=shape.layers, heads=shape.heads
     )
+    start = info.started_from
+    origin = "random weights"
+    if start is not None:
+        further = ", ".join(part for part in (start.trained_on, start.licence) if part)
+        origin = f"{start.name} ({further or start.layout}), SHA-256 `{start.sha256}`"
     return f"""# {info.name}
 
 {DISCLAIMER}
@@ -211,6 +219,7 @@ def model_card(info: RunInfo) -> str:
 | | |
 |---|---|
 | encoder | {info.model.encoder}, {info.model.image_size} x {info.model.image_size} pixels |
+| encoder started from | {origin} |
 | decoder | {decoder}, {info.model.vocabulary} words |
 | trained on | {info.trained_on}, split `{info.split}` |
 | data manifest SHA-256 | `{info.data_sha256}` |

@@ -230,7 +230,7 @@ def train(
         typer.Option(
             "--recipe",
             help="openi or phantom, each also with -gru, -hard, -transformer or -reward behind it; openi-vectors, "
-            "openi-indication, demo, tiny or impression.",
+            "openi-indication, openi-densenet, openi-rad-dino, demo, tiny or impression.",
             show_default=False,
         ),
     ],
@@ -241,6 +241,13 @@ def train(
     start: Annotated[
         Path | None,
         typer.Option("--start", help="A finished run: only the recipe's reward stage is trained."),
+    ] = None,
+    weights: Annotated[
+        str | None,
+        typer.Option("--weights", help="What the encoder starts from: a file, a folder or a known name."),
+    ] = None,
+    weights_sha256: Annotated[
+        str | None, typer.Option("--weights-sha256", help="The checksum that they must have.")
     ] = None,
 ) -> None:
     """Train a recipe. SIGTERM and Ctrl-C save and stop; `--resume` goes on."""
@@ -259,6 +266,8 @@ def train(
     if recipe in summary_training.RECIPES:
         if start is not None:
             raise InputError(f"recipe {recipe!r} has no reward stage", where=start, fix="leave out --start")
+        if weights is not None:
+            raise InputError(f"the recipe {recipe} looks at no film: it has no encoder to give weights to")
         wanted = summary_training.RECIPES[recipe]()
         wanted = replace(wanted, seed=wanted.seed if seed is None else seed, split=split or wanted.split)
         made = summary_training.train(wanted, data, out, resume=resume)
@@ -274,6 +283,12 @@ def train(
         return
     config = RECIPES[recipe]()
     config = replace(config, seed=config.seed if seed is None else seed, split=split or config.split)
+    if weights is not None and start is not None:
+        raise InputError("the encoder is that of --start", where=start, fix="leave out --weights")
+    if weights is not None:
+        config = replace(config, weights=weights, weights_sha256=weights_sha256, pretrained=True)
+    elif weights_sha256 is not None:
+        config = replace(config, weights_sha256=weights_sha256)
     info = training.train(config, data, out, resume=resume, start=start)
     typer.echo(f"{out}: {info.name}, trained on {info.trained_on}")
 

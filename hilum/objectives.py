@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 from numpy.typing import NDArray
 from sklearn.metrics import average_precision_score, f1_score, roc_auc_score
-from torch import Tensor
+from torch import Tensor, nn
 
 from hilum import atomic, consistency
 from hilum.data.batches import (
@@ -51,6 +53,8 @@ SIDES_RIGHT = 0.95
 """Sides are told apart as far as validation shows them to be right so often."""
 SLACK = 0.04
 """Of the square's side: what a box is widened by before attention is taught to lie on it."""
+CHUNK = 32
+"""Films that are looked at together when what is seen of them is cached."""
 ALONE = 0.15
 UNTOLD = 0.15
 """Shares of the studies that are shown with one view alone, and without their projections, while learning."""
@@ -98,30 +102,97 @@ def feature_reader(features_MGD: NDArray[np.float16]) -> Reader:
     return read
 
 
+def encoder_reader(model: ReportModel, films: Films, cache: Path) -> Reader:
+    """Reads films as the encoder learns: through all of it, augmented; where it is wholly frozen, its cached maps
+    through what follows it, and nothing is augmented."""
+    if model.config.trainable != 0:
+        return film_reader(model, films.pixels_MHW)
+    maps = cached_maps(model, films, cache)
+
+    def read(rows_BI: Tensor, _: torch.Generator | None) -> Tensor:
+        there_BI = rows_BI >= 0
+        rows = rows_BI[there_BI].numpy()
+        seen_MGD = model.join([torch.from_numpy(one[rows]).float() for one in maps])
+        features = seen_MGD.new_zeros(*rows_BI.shape, *seen_MGD.shape[1:])
+        return features.masked_scatter(there_BI[..., None, None], seen_MGD)
+
+    return read
+
+
+@torch.no_grad()
+def cached_maps(model: ReportModel, films: Films, cache: Path) -> list[NDArray[np.float16]]:
+    """The maps (M, width, h, w) of every film by a wholly frozen encoder, the finest first.
+
+    Computed once, in half precision, and mapped into memory, as ``cached_features``.
+    """
+    paths = _map_paths(model, films, cache)
+    if not all(path.is_file() for path in paths):
+        model.eval()
+        count = len(films.pixels_MHW)
+        with ExitStack() as stack:
+            temporary = [stack.enter_context(atomic.replacing(path)) for path in paths]
+            arrays: list[np.memmap[Any, np.dtype[np.float16]]] = []
+            for chunk in track(list(in_chunks(count, CHUNK)), f"caching maps ({CHUNK} films each)"):
+                maps = model.look(_images(films, chunk))
+                arrays = arrays or [
+                    np.lib.format.open_memmap(
+                        path, mode="w+", dtype=np.float16, shape=(count, *one.shape[1:])
+                    )
+                    for path, one in zip(temporary, maps, strict=True)
+                ]
+                for array, one in zip(arrays, maps, strict=True):
+                    array[chunk.start : chunk.stop] = one.numpy()
+            for array in arrays:
+                array.flush()
+    return [np.load(path, mmap_mode="r") for path in paths]
+
+
+def _map_paths(model: ReportModel, films: Films, cache: Path) -> list[Path]:
+    name = f"maps-{_digest(films, model.encoder)}"
+    return [cache / f"{name}-{scale}.npy" for scale in range(len(model.encoder.widths))]
+
+
+def _seeing(model: ReportModel, films: Films, cache: Path) -> Callable[[range], Tensor]:
+    """Chunks of films to their features: out of cached maps where there are any, else from the pixels."""
+    paths = _map_paths(model, films, cache)
+    if model.config.trainable != 0 or not all(path.is_file() for path in paths):
+        return lambda chunk: model.see(_images(films, chunk))
+    maps = [np.load(path, mmap_mode="r") for path in paths]
+    return lambda chunk: model.join(
+        [torch.from_numpy(np.array(one[chunk.start : chunk.stop])).float() for one in maps]
+    )
+
+
+def _images(films: Films, chunk: range) -> Tensor:
+    return torch.from_numpy(np.array(films.pixels_MHW[chunk.start : chunk.stop])).float() / 255.0
+
+
+def _digest(films: Films, *parts: nn.Module) -> str:
+    """Names what ``parts``, with their weights, see in ``films``."""
+    digest = hashlib.sha256(films.key.encode())
+    for part in parts:
+        # Buffers too that no run stores: what is subtracted from a film decides what is seen in it.
+        for name, tensor in sorted([*part.named_parameters(), *part.named_buffers()]):
+            digest.update(name.encode())
+            digest.update(tensor.detach().contiguous().numpy().tobytes())
+    return digest.hexdigest()[:16]
+
+
 @torch.no_grad()
 def cached_features(model: ReportModel, films: Films, cache: Path) -> NDArray[np.float16]:
     """The features (M, G, D) of every film, computed once a film and encoder; half precision.
 
     The file's name holds the films' key and a digest of the weights that see. Mapped into memory, read only.
     """
-    digest = hashlib.sha256(films.key.encode())
-    for part in (model.encoder, model.neck):
-        for name, tensor in sorted(part.state_dict().items()):
-            digest.update(name.encode())
-            digest.update(tensor.contiguous().numpy().tobytes())
-    path = cache / f"features-{digest.hexdigest()[:16]}.npy"
+    path = cache / f"features-{_digest(films, model.encoder, model.neck)}.npy"
     if not path.is_file():
         model.eval()
-        count = len(films.pixels_MHW)
+        count, see = len(films.pixels_MHW), _seeing(model, films, cache)
         shape = (count, model.grid**2, model.config.width)
         with atomic.replacing(path) as temporary:
             features = np.lib.format.open_memmap(temporary, mode="w+", dtype=np.float16, shape=shape)
-            chunks = list(in_chunks(count, 32))
-            for chunk in track(chunks, "caching features (32 films each)"):
-                images = (
-                    torch.from_numpy(np.array(films.pixels_MHW[chunk.start : chunk.stop])).float() / 255.0
-                )
-                features[chunk.start : chunk.stop] = model.see(images).numpy()
+            for chunk in track(list(in_chunks(count, CHUNK)), f"caching features ({CHUNK} films each)"):
+                features[chunk.start : chunk.stop] = see(chunk).numpy()
             features.flush()
     cached: NDArray[np.float16] = np.load(path, mmap_mode="r")
     return cached

@@ -42,6 +42,31 @@ def openi_reward() -> TrainConfig:
     return replace(openi(), name="openi-reward", reward=RewardConfig())
 
 
+def openi_densenet() -> TrainConfig:
+    """The same with CheXNet's encoder, DenseNet-121, from weights that the user names (``--weights``)."""
+    base = openi()
+    return replace(
+        base,
+        name="openi-densenet",
+        model=replace(base.model, encoder="densenet-121"),
+        encoder=StageConfig(epochs=8, batch_size=16, rate=2e-4, weight_decay=0.02, patience=3),
+    )
+
+
+def openi_rad_dino() -> TrainConfig:
+    """The same with RAD-DINO, frozen: its maps are cached once, and only what follows it learns the findings.
+
+    252 pixels are 18 patches a side: about as much as films of 256 pixels hold.
+    """
+    base = openi()
+    return replace(
+        base,
+        name="openi-rad-dino",
+        model=replace(base.model, encoder="dinov2", image_size=252, trainable=0),
+        encoder=StageConfig(epochs=30, batch_size=16, rate=1e-3, weight_decay=0.02, patience=5),
+    )
+
+
 def phantom() -> TrainConfig:
     """The same reader on simulated films."""
     return replace(openi(), name="phantom", split="clean", see_outside=False)
@@ -152,6 +177,7 @@ RECIPES: dict[str, Callable[[], TrainConfig]] = {
     recipe().name: recipe
     for recipe in (
         openi, openi_vectors, openi_indication, openi_reward, openi_gru, openi_hard, openi_transformer,
+        openi_densenet, openi_rad_dino,
         phantom, phantom_reward, phantom_gru, phantom_hard, phantom_transformer, phantom_places,
         demo, demo_places, tiny,
     )

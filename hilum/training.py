@@ -35,6 +35,7 @@ from hilum.decoding import SearchConfig
 from hilum.errors import DataError, InputError, Interrupted, TrainingError
 from hilum.metrics.frequencies import Frequencies
 from hilum.models.decoders import begin_with
+from hilum.models.encoders import EncoderShape, weights
 from hilum.models.report_model import ModelConfig, ReportModel
 from hilum.objectives import has_films, learnable
 from hilum.progress import track
@@ -75,6 +76,11 @@ class TrainConfig:
     """Whether the encoder also learns findings from the studies in no part of the split (the decoder never)."""
     seed: int = 0
     pretrained: bool = True
+    """Whether the encoder starts from published weights, or at random."""
+    weights: str | None = None
+    """Which: a file, a folder or a known name (``models.encoders.weights``); None: those of an installed package."""
+    weights_sha256: str | None = None
+    """What their file must have, where the user states it."""
     min_count: int = 3
     coverage: float = 0.1
     """Weight of the doubly stochastic penalty."""
@@ -117,9 +123,9 @@ def train(
     and only the stage "reward" is trained. Raises InputError where it is of others, or ``config`` has no such stage.
 
     Raises RunError where ``out`` is not empty and ``resume`` is not asked for (or has nothing to resume, or was
-    started with another configuration or other data), DataError for an unusable data set, TrainingError with
-    the batch's study ids where the loss is not finite, and Interrupted after SIGTERM or SIGINT, with the state
-    saved.
+    started with another configuration or other data), DataError for an unusable data set, InputError, FetchError
+    or MissingDependencyError where the encoder's weights cannot be had, TrainingError with the batch's study ids
+    where the loss is not finite, and Interrupted after SIGTERM or SIGINT, with the state saved.
     """
     dataset = manifest.read(data, need_images=True)
     split = splits.read(data, config.split)
@@ -146,15 +152,21 @@ def train(
     if begun is not None:
         tokenizer, shape = begun.tokenizer, begun.info.model
         config = replace(config, search=begun.info.search)
-    config = replace(config, model=shape)
-    fingerprint = _fingerprint(config, data, begun)
     if resume and (out / "config.json").is_file() and not (out / checkpoints.RESUME).is_file():
         return checkpoints.read_info(out)  # it had finished
+    published = None
+    if config.pretrained and begun is None:
+        published = weights.find(shape.encoder, config.weights, config.weights_sha256)
+        shape = replace(shape, encoder_shape=published.shape)
+    config = replace(config, model=shape)
+    fingerprint = _fingerprint(config, data, begun, published)
     saved = checkpoints.resumable(out, fingerprint, resume)
 
     torch.use_deterministic_algorithms(True)
     torch.manual_seed(config.seed)
-    model = begun.model if begun is not None else ReportModel(shape, pretrained=config.pretrained)
+    model = begun.model if begun is not None else ReportModel(shape)
+    if published is not None and saved is None:
+        model.encoder.load_state_dict(published.state)
     if config.word_vectors is not None and saved is None and begun is None:
         vectors = embeddings.train(
             written, method=config.word_vectors, width=shape.embedding, min_count=config.min_count,
@@ -185,7 +197,7 @@ def train(
         files = _Files(out, fingerprint, log, stop)
         if progress.stage == "encoder":
             assert config.encoder is not None
-            see = objectives.film_reader(model, films.pixels_MHW)
+            see = objectives.encoder_reader(model, films, data / "cache")
             places = (
                 objectives.drawn_places(dataset, seeing, shape.findings, shape.image_size, model.grid)
                 if config.drawn_places
@@ -201,7 +213,7 @@ def train(
                 return objectives.findings_score(*outputs, shape.findings)
 
             _run_stage(
-                config, config.encoder, model, list(model.parameters()), progress, seen, cells,
+                config, config.encoder, model, model.learning_parameters(), progress, seen, cells,
                 encoder_loss, encoder_score, saved, files,
             )  # fmt: skip
             saved, progress = None, _Progress("decoder")
@@ -270,6 +282,7 @@ def train(
         side_margin=objectives.side_margin(*outputs, shape.findings, thresholds),
         trained_on=trained_on, simulated=dataset.info.simulated,
         data_sha256=_sha256(data / "studies.jsonl"), training=described,
+        started_from=begun.info.started_from if begun else published.origin if published else None,
     )  # fmt: skip
     frequencies = Frequencies.of(" ".join(filter(None, objectives.texts(study))) for study in learning)
     info = checkpoints.save(out, info, model, tokenizer, frequencies)
@@ -401,18 +414,25 @@ def _begun(start: Path, config: TrainConfig, data: Path) -> checkpoints.Run:
     return run
 
 
-def _fingerprint(config: TrainConfig, data: Path, begun: checkpoints.Run | None = None) -> str:
-    """What a resumed run must share with the one it goes on with; how often it saves is not part of it."""
+def _fingerprint(
+    config: TrainConfig,
+    data: Path,
+    begun: checkpoints.Run | None = None,
+    published: weights.Start | None = None,
+) -> str:
+    """What a resumed run must share with the one it goes on with; how often it saves is not part of it, nor is
+    where the encoder's weights lie."""
     described = msgspec.to_builtins(replace(config, save_seconds=0.0))
+    # States from before there was a choice can still be resumed.
     if config.word_vectors is None:
-        del described["word_vectors"]  # states from before there was a choice can still be resumed
+        del described["word_vectors"]
     if not config.model.background:
         del described["model"]["background"]
     if config.model.decoder == "soft-lstm":
         for name in ("decoder", "layers", "heads"):
             del described["model"][name]
     if not config.drawn_places:
-        del described["drawn_places"]  # likewise
+        del described["drawn_places"]
     if config.reward is None:
         del described["reward"], described["reward_stage"]
     if begun is not None:
@@ -420,6 +440,12 @@ def _fingerprint(config: TrainConfig, data: Path, begun: checkpoints.Run | None 
     for name in ("nucleus", "consensus", "consensus_power", "consistent"):
         if getattr(config.search, name) == getattr(SearchConfig(), name):
             del described["search"][name]  # likewise
+    del described["weights"], described["weights_sha256"]
+    if published is not None and config.weights is not None:
+        described["weights"] = published.origin.sha256
+    for name, unchosen in (("trainable", None), ("encoder_shape", msgspec.to_builtins(EncoderShape()))):
+        if described["model"][name] == unchosen:
+            del described["model"][name]
     return hashlib.sha256(msgspec.json.encode([described, _sha256(data / "studies.jsonl")])).hexdigest()
 
 

@@ -82,3 +82,31 @@ def check_decoder(decoder: nn.Module, memory: Memory, vocabulary: int) -> None:
         together, _, _ = decoder.step(tokens_R, shared, memory)
         alone, _, _ = decoder.step(tokens_R, decoder.start(own), own)
         torch.testing.assert_close(together, alone)
+
+
+def check_encoder(encoder: nn.Module, size: int) -> None:
+    """Maps of the widths and strides it states, in order; a gradient for every parameter; groups that hold all of
+    it once; in evaluation mode a film alone as in a batch, and a black or a white one without what is no number."""
+    generator = torch.Generator().manual_seed(2)
+    films = torch.rand(3, size, size, generator=generator)
+    maps = encoder.train()(films)
+    loss = torch.zeros(())
+    for scale, (features, width) in enumerate(zip(maps, encoder.widths, strict=True)):
+        side = size // (encoder.stride * 2**scale)
+        assert features.shape == (3, width, side, side)
+        assert features.dtype == torch.float32 and torch.isfinite(features).all()
+        loss = loss + (features * torch.randn(features.shape, generator=generator)).sum()
+    check_gradients(encoder, loss)
+
+    grouped = [parameter for group in encoder.groups() for layer in group for parameter in layer.parameters()]
+    assert len(grouped) == len({id(parameter) for parameter in grouped})
+    assert {id(parameter) for parameter in grouped} == {id(parameter) for parameter in encoder.parameters()}
+
+    encoder.eval()
+    with torch.no_grad():
+        together = encoder(films)
+        for index in range(3):
+            for alone, all_ in zip(encoder(films[index : index + 1]), together, strict=True):
+                torch.testing.assert_close(alone, all_[index : index + 1], atol=1e-4, rtol=1e-4)
+        for level in (0.0, 1.0):
+            assert all(torch.isfinite(one).all() for one in encoder(torch.full((1, size, size), level)))

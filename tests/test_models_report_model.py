@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import pytest
 import torch
+from torch import nn
 
 from hilum.decoding import SearchConfig, beam_search
 from hilum.models.background import BAG
@@ -214,3 +215,54 @@ def test_searching_with_a_background_is_the_same_alone_and_in_a_batch() -> None:
         )
         alone = beam_search(model.decoder, one, search)[0]
         assert [hypothesis.tokens for hypothesis in alone] == [hypothesis.tokens for hypothesis in found]
+
+
+LITE = replace(CONFIG, encoder="efficientnet-lite0")
+
+
+@pytest.mark.parametrize("learning", [None, 0, 3])
+def test_what_is_frozen_stays_as_it_was(learning: int | None) -> None:
+    """A step of training moves what learns and nothing else: no weight and no statistic of a frozen norm."""
+    torch.manual_seed(0)
+    model = ReportModel(replace(LITE, trainable=learning))
+    groups = model.encoder.groups()
+    learnt = len(groups) if learning is None else learning
+    before = {name: tensor.clone() for name, tensor in model.encoder.state_dict().items()}
+    trained = model.learning_parameters()
+    model.requires_grad_(False)
+    for parameter in trained:
+        parameter.requires_grad_(True)
+    optimiser = torch.optim.SGD(trained, lr=0.1)
+    model.train()
+    for index, group in enumerate(groups):
+        assert all(layer.training == (index >= len(groups) - learnt) for layer in group)
+    model.see(torch.rand(2, 64, 64)).square().sum().backward()
+    optimiser.step()
+    frozen = {id(tensor) for group in groups[: len(groups) - learnt] for layer in group
+              for tensor in (*layer.parameters(), *layer.buffers())}  # fmt: skip
+    tensors = [*model.encoder.named_parameters(), *model.encoder.named_buffers()]
+    for name, tensor in tensors:
+        assert torch.equal(tensor, before[name]) == (id(tensor) in frozen), name
+    assert len(trained) == sum(id(one) not in frozen for one in model.parameters())
+    assert not any(layer.training for layer in model.eval().modules())
+    assert isinstance(groups[0][1], nn.BatchNorm2d)
+
+
+def test_a_frozen_encoders_maps_are_as_the_cache_holds_them() -> None:
+    films = torch.rand(2, 64, 64)
+    torch.manual_seed(0)
+    free = ReportModel(CONFIG).eval()
+    frozen = ReportModel(replace(CONFIG, trainable=0)).eval()
+    frozen.load_state_dict(free.state_dict())
+    with torch.no_grad():
+        (exact,), (kept,) = free.look(films), frozen.look(films)
+        assert torch.equal(kept, exact.half().float()) and not torch.equal(kept, exact)
+        assert torch.equal(frozen.see(films), frozen.join([kept]))
+
+
+def test_sizes_and_groups_that_do_not_fit_are_refused() -> None:
+    with pytest.raises(ValueError, match="small-cnn: 72 pixels are no multiple of 16"):
+        ReportModel(replace(CONFIG, image_size=72))
+    for learning in (-1, 5):
+        with pytest.raises(ValueError, match=f"{learning} groups are to learn, it has 4"):
+            ReportModel(replace(CONFIG, trainable=learning))

@@ -110,6 +110,28 @@ def test_the_cache_of_features_knows_the_weights_that_made_it(
     assert len(set((tmp_path / "cache").glob("features-*"))) == 2
 
 
+def test_a_frozen_encoder_is_read_out_of_its_cached_maps(
+    batch: tuple[batches.Batch, batches.Films], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one, films = batch
+    free = made.untrained_run().model
+    model = ReportModel(replace(free.config, trainable=0)).eval()
+    model.load_state_dict(free.state_dict())
+    cache = tmp_path / "cache"
+    straight = objectives.film_reader(model, films.pixels_MHW)(one.rows_BI, None)
+    from_pixels = objectives.cached_features(model, films, tmp_path / "other")
+    read = objectives.encoder_reader(model, films, cache)
+    monkeypatch.setattr(model, "look", None)  # from here on nothing is looked at
+    torch.testing.assert_close(read(one.rows_BI, torch.Generator()), straight, atol=1e-3, rtol=1e-3)
+    assert (read(one.rows_BI, None)[one.rows_BI < 0] == 0).all()
+    model.zero_grad()
+    read(one.rows_BI, None).square().sum().backward()
+    assert all(parameter.grad is not None for parameter in model.neck.parameters())
+    assert all(parameter.grad is None for parameter in model.encoder.parameters())
+    features = objectives.cached_features(model, films, cache)
+    assert np.abs(features.astype(np.float32) - from_pixels.astype(np.float32)).max() < 2e-3
+
+
 NO_SIDES = torch.zeros(3, dtype=torch.bool)
 
 

@@ -11,17 +11,18 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import safetensors.torch
 import torch
 
 from hilum import checkpoints, objectives, training
 from hilum.data import manifest, splits
 from hilum.data.manifest import DatasetInfo
-from hilum.errors import DataError, Interrupted, RunError, TrainingError
+from hilum.errors import DataError, InputError, Interrupted, RunError, TrainingError
 from hilum.recipes import RECIPES, tiny
 from hilum.reporter import Reporter
 from hilum.study import Report
 from hilum.training import StageConfig
-from tests import made
+from tests import encoders_made, made
 
 ONE_THREAD = {**os.environ, "OMP_NUM_THREADS": "1"}
 
@@ -196,6 +197,54 @@ def test_a_tiny_model_overfits_and_says_its_reports_back(tmp_path: Path) -> None
     assert right == 36
     scores = [json.loads(line) for line in (tmp_path / "run" / "log.jsonl").read_text().splitlines()]
     assert {line["stage"] for line in scores} == {"encoder", "decoder"}
+
+
+def test_a_frozen_transformer_from_a_folder_is_a_whole_run_without_it(tmp_path: Path) -> None:
+    """Trained on cached maps, resumed with the folder elsewhere, loaded and used after the folder is gone."""
+    data, folder = tmp_path / "data", encoders_made.dinov2_folder(tmp_path / "published")
+    dataset = made.dataset(data, 30)
+    one = StageConfig(epochs=1, batch_size=8, rate=2e-3)
+    config = replace(
+        tiny(), encoder=one, decoder=one, pretrained=True, weights=str(folder),
+        model=replace(tiny().model, encoder="dinov2", image_size=70, trainable=0),
+    )  # fmt: skip
+    info = training.train(config, data, tmp_path / "run")
+    assert info.started_from is not None and info.started_from.name == "published"
+    assert len(list((data / "cache").glob("maps-*-0.npy"))) == 1
+    card = (tmp_path / "run" / "README.md").read_text()
+    assert f"published (transformers), SHA-256 `{info.started_from.sha256}`" in card
+    published = safetensors.torch.load_file(folder / "model.safetensors")
+    folder.rename(tmp_path / "moved")
+    trained = checkpoints.load(tmp_path / "run").model
+    assert trained.config.encoder_shape.mean == (0.5307,) * 3 and trained.grid == 5
+    kept = trained.encoder.state_dict()
+    assert torch.equal(kept["model.layernorm.weight"], published["layernorm.weight"])
+    draft = Reporter.load(tmp_path / "run").report(dataset.studies[0], data)
+    assert draft.model.name == "tiny"
+
+    def stop(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(objectives, "writing_score", stop)
+        with pytest.raises(KeyboardInterrupt):
+            training.train(replace(config, weights=str(tmp_path / "moved")), data, tmp_path / "again")
+    (tmp_path / "moved").rename(folder)
+    training.train(config, data, tmp_path / "again", resume=True)
+    assert weights(tmp_path / "again") == weights(tmp_path / "run")
+
+
+def test_absent_weights_leave_nothing_behind(tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    made.dataset(data, 15)
+    for name, said in (
+        ("openi-densenet", "densenet-121; give --weights"),
+        ("openi-rad-dino", "dinov2; give --wei"),
+    ):
+        config = replace(RECIPES[name](), split="clean", see_outside=False)
+        with pytest.raises(InputError, match=f"no weights for the encoder {said}"):
+            training.train(config, data, tmp_path / "run")
+    assert not (tmp_path / "run").exists() and not (data / "cache").exists()
 
 
 def test_a_loss_that_is_no_number_names_its_studies(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

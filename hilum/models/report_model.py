@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 import torch.nn.functional as F
@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from hilum.models import decoders, encoders
 from hilum.models.background import BAG, BackgroundEncoder
+from hilum.models.encoders import EncoderShape
 from hilum.models.findings import FindingsHead
 from hilum.models.memory import Memory
 
@@ -42,6 +43,11 @@ class ModelConfig:
     layers: int = 3
     heads: int = 4
     """Of a Transformer decoder."""
+    encoder_shape: EncoderShape = field(default_factory=EncoderShape)
+    """What the encoder's first weights decided of its shape; filled in from them."""
+    trainable: int | None = None
+    """How many of the encoder's last groups of layers learn; None: all of them. At 0 its maps are kept in half
+    precision, since a cache holds them so."""
 
 
 class Neck(nn.Module):
@@ -68,10 +74,21 @@ class Neck(nn.Module):
 class ReportModel(nn.Module):
     """Films in, findings and words out. Features are B studies x I views x G cells of the grid x D."""
 
-    def __init__(self, config: ModelConfig, *, pretrained: bool = False) -> None:
+    def __init__(self, config: ModelConfig) -> None:
+        """Raises ValueError where the encoder's stride does not divide the image, or it has fewer groups than are
+        to learn."""
         super().__init__()
         self.config = config
-        self.encoder = encoders.build(config.encoder, pretrained=pretrained)
+        self.encoder = encoders.build(config.encoder, config.encoder_shape)
+        groups = self.encoder.groups()
+        if config.image_size % self.encoder.stride:
+            raise ValueError(
+                f"{config.encoder}: {config.image_size} pixels are no multiple of {self.encoder.stride}"
+            )
+        learning = len(groups) if config.trainable is None else config.trainable
+        if not 0 <= learning <= len(groups):
+            raise ValueError(f"{config.encoder}: {learning} groups are to learn, it has {len(groups)}")
+        self._frozen = [layer for group in groups[: len(groups) - learning] for layer in group]
         self.grid = config.image_size // self.encoder.stride
         self.neck = Neck(self.encoder.widths, config.width)
         self.position_GD = nn.Parameter(0.02 * torch.randn(self.grid**2, config.width))
@@ -106,9 +123,30 @@ class ReportModel(nn.Module):
         if self.background is not None:
             yield from self.background.parameters()
 
+    def learning_parameters(self) -> list[nn.Parameter]:
+        """All but those of the encoder's frozen layers."""
+        frozen = {id(parameter) for layer in self._frozen for parameter in layer.parameters()}
+        return [parameter for parameter in self.parameters() if id(parameter) not in frozen]
+
+    def train(self, mode: bool = True) -> ReportModel:
+        """As any module; frozen layers stay in evaluation mode, so that their norms keep what they have counted."""
+        super().train(mode)
+        for layer in self._frozen:
+            layer.eval()
+        return self
+
     def see(self, images_MHW: Tensor) -> Tensor:
         """Films (M, H, W), float in [0, 1], to features of each (M, G, D): what a cache holds."""
-        features_MDhw: Tensor = self.neck(self.encoder(images_MHW))
+        return self.join(self.look(images_MHW))
+
+    def look(self, images_MHW: Tensor) -> tuple[Tensor, ...]:
+        """The encoder's maps of films, rounded to half precision where it is wholly frozen."""
+        maps: tuple[Tensor, ...] = self.encoder(images_MHW)
+        return tuple(one.half().float() for one in maps) if self.config.trainable == 0 else maps
+
+    def join(self, maps: Sequence[Tensor]) -> Tensor:
+        """The encoder's maps to features (M, G, D)."""
+        features_MDhw: Tensor = self.neck(maps)
         return features_MDhw.flatten(2).transpose(1, 2)
 
     def place(self, features_BIGD: Tensor, projection_BI: Tensor) -> Tensor:

@@ -8,9 +8,11 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from hilum.models.encoders import EfficientNetLite0
+from hilum.models import encoders
+from hilum.models.encoders import weights
 
 CHUNK = 32
+GENERIC = "efficientnet-lite0"
 
 
 @torch.no_grad()
@@ -20,8 +22,8 @@ def generic_features(films: Iterable[NDArray[np.uint8]]) -> NDArray[np.float32]:
     ``films`` are squares of equal size, 0 … 255. What such features find is a floor: it looks, and has learnt
     nothing about findings. Raises MissingDependencyError where the ImageNet weights are not installed.
     """
-    encoder = EfficientNetLite0()
-    encoder.load_imagenet()
+    encoder = encoders.build(GENERIC)
+    encoder.load_state_dict(weights.find(GENERIC).state)
     encoder.eval()
     rows: list[NDArray[np.float32]] = []
     chunk: list[NDArray[np.uint8]] = []
