@@ -276,6 +276,8 @@ def train(
     if recipe in cascade_recipes.RECIPES:
         if start is not None:
             raise InputError(f"recipe {recipe!r} has no reward stage", where=start, fix="leave out --start")
+        if weights is not None:
+            raise InputError(f"the recipe {recipe} starts from installed weights", fix="leave out --weights")
         asked = cascade_recipes.RECIPES[recipe]()
         asked = replace(asked, seed=asked.seed if seed is None else seed, split=split or asked.split)
         learnt = cascade_training.train(asked, data, out, resume=resume)

@@ -326,6 +326,8 @@ def test_a_state_from_before_there_was_a_choice_can_be_resumed(tmp_path: Path) -
         before.pop(name, None)
     for name in ("background", "decoder", "layers", "heads", "encoder_shape", "trainable"):
         before["model"].pop(name, None)
+    for name in ("nucleus", "consensus", "consensus_power", "consistent"):
+        before["search"].pop(name, None)
     data = hashlib.sha256(b"{}\n").hexdigest()
     expected = hashlib.sha256(msgspec.json.encode([before, data])).hexdigest()
     assert training._fingerprint(tiny(), tmp_path) == expected

@@ -29,6 +29,7 @@ from hilum.data.batches import Films, in_chunks, load_films
 from hilum.errors import DataError, TrainingError
 from hilum.imaging.augment import augment
 from hilum.models.cascade import MAX_WORDS, AnnotationRNN, Cascade, CascadeConfig, Cell
+from hilum.models.encoders import weights
 from hilum.progress import track
 from hilum.text.mesh_words import NORMAL
 from hilum.text.tokenizer import END, PAD, Tokenizer
@@ -120,7 +121,9 @@ def train(config: CascadeTraining, data: Path, out: Path, *, resume: bool = Fals
     for number in range(len(state["finished"]), len(config.passes)):
         torch.manual_seed(_seed(config, number, "start", 0))
         shape, labels = replace(config.model, diseases=state["diseases"][number]), state["labels"]
-        model = Cascade(shape, pretrained=config.pretrained and not number)
+        model = Cascade(shape)
+        if config.pretrained and not number:
+            model.encoder.load_state_dict(weights.find(shape.encoder).state)
         if number:
             _go_on_from(model, state["finished"][-1])
         if see is None or not config.frozen:

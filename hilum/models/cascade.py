@@ -107,13 +107,13 @@ class Cascade(nn.Module):
     prior_L: Tensor
     """Log share of each label among what was learnt from; the classifier learns from balanced labels."""
 
-    def __init__(self, config: CascadeConfig, *, pretrained: bool = False) -> None:
+    def __init__(self, config: CascadeConfig) -> None:
         """Raises ValueError where no label is a disease, or the first is not ``NORMAL``."""
         super().__init__()
         if len(config.diseases) < 2 or config.diseases[0] != NORMAL or NORMAL in config.diseases[1:]:
             raise ValueError(f"labels are {NORMAL!r} and then one disease or more, not {config.diseases}")
         self.config = config
-        self.encoder = encoders.build(config.encoder, pretrained=pretrained)
+        self.encoder = encoders.build(config.encoder)
         self.project = nn.Linear(4 * self.encoder.widths[-1], config.width)
         self.projection = nn.Embedding(PROJECTIONS, config.width)
         self.norm = nn.LayerNorm(config.width)
