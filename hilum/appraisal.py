@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -14,10 +14,11 @@ from hilum import atomic, evaluation, explanations, objectives
 from hilum.data import manifest, splits
 from hilum.data.manifest import Dataset
 from hilum.data.targets import targets
+from hilum.diagnoses import of_text
 from hilum.errors import DataError, InputError
 from hilum.explanations import Explanation, rightly_named
 from hilum.intake import films_of
-from hilum.metrics import floors, grounding, intervals, probabilities
+from hilum.metrics import coding, floors, grounding, intervals, probabilities
 from hilum.metrics.grounding import Look
 from hilum.metrics.intervals import Interval
 from hilum.metrics.probabilities import Probabilities
@@ -26,11 +27,13 @@ from hilum.page import score_page
 from hilum.page.beside import differ
 from hilum.page.compare import compare, read
 from hilum.reporter import Reporter
-from hilum.study import Draft, Report, Study
+from hilum.study import Diagnosis, Draft, Report, Study
 
 MODEL = "model"
 NEAREST = "floor:nearest-image"
 """The report of the training study whose films look most alike to an encoder that has seen no radiograph."""
+CODED_REFERENCE = "ceiling:coded-reference"
+"""What the annotators' own reports come to, coded by the rules that code a draft: the most that these rules allow."""
 OWN = "retrieval:own-features"
 """The same by the features that the model has learnt: no floor, but a system of its own."""
 PICTURED = 6
@@ -52,6 +55,9 @@ class Appraisal:
     studies: tuple[Study, ...]
     drafts: tuple[Draft, ...]
     card: Scorecard
+    coded: Mapping[str, Mapping[str, Interval]]
+    """How far each system's coded diagnoses agree with the annotators' MeSH codes (``metrics.coding``), over the
+    studies that they coded; empty where they coded fewer than two."""
     explanation: Explanation | None = None
     """What the maps are worth; None unless it was asked for."""
 
@@ -84,6 +90,10 @@ class Appraisal:
             "simulated": self.dataset.info.simulated,
             "part": self.part,
             "section": self.section,
+            "diagnoses": {
+                system: {name: asdict(one) for name, one in found.items()}
+                for system, found in self.coded.items()
+            },
         }
 
     def mean(self, measure: str) -> float:
@@ -105,6 +115,13 @@ class Appraisal:
             f"{name}: {one.value:.3f} ({one.low:.3f} to {one.high:.3f})"
             for name, one in self.grounding.items()
         ]
+        for system, found in self.coded.items():
+            f1s = [
+                f"{grain} {found[f'{grain}_f1'].value:.3f} ({found[f'{grain}_f1'].low:.3f} to "
+                f"{found[f'{grain}_f1'].high:.3f})"
+                for grain in coding.GRAINS
+            ]
+            lines.append(f"coded diagnoses, F1 against MeSH, {system}: {', '.join(f1s)}")
         if self.explanation is not None:
             lines.append(self.explanation.to_text())
         return "\n".join(lines) + "\n"
@@ -144,6 +161,7 @@ def appraise(
     drafts = reporter.report_all(dataset, studies)
     texts = {draft.study: _draft_text(draft, section) for draft in drafts}
     neighbours = {}
+    codes = {MODEL: [_descriptors(draft.diagnoses) for draft in drafts]}
     for system, features in ((NEAREST, reporter.generic_features), (OWN, reporter.own_features)):
         nearest = floors.nearest(
             features(dataset, known).astype(np.float64), features(dataset, studies).astype(np.float64)
@@ -152,6 +170,8 @@ def appraise(
             study.id: _reference(known[index], section)
             for study, index in zip(studies, nearest.tolist(), strict=True)
         }
+        codes[system] = [list(known[index].mesh) for index in nearest.tolist()]
+    codes[CODED_REFERENCE] = [_descriptors(of_text(_reference(study, "report"))) for study in studies]
     truths = {study.id: study.truth for study in studies} if dataset.info.simulated else None
     card = evaluation.score(
         {study.id: _reference(study, section) for study in studies},
@@ -187,8 +207,29 @@ def appraise(
         else None
     )
     return Appraisal(
-        dataset, f"{split_name}/{name}", section, tuple(studies), tuple(drafts), card, explanation
-    )
+        dataset, f"{split_name}/{name}", section, tuple(studies), tuple(drafts), card,
+        coded(studies, codes, resamples, seed), explanation,
+    )  # fmt: skip
+
+
+def _descriptors(diagnoses: Sequence[Diagnosis]) -> list[str]:
+    return [one.mesh for one in diagnoses if one.mesh is not None]
+
+
+def coded(
+    studies: Sequence[Study], made: Mapping[str, Sequence[Sequence[str]]], resamples: int, seed: int
+) -> dict[str, dict[str, Interval]]:
+    """How far the descriptors that each system ``made`` agree with the annotators', where these coded."""
+    there = [index for index, study in enumerate(studies) if coding.indexed(study.mesh)]
+    if len(there) < 2:
+        return {}
+    wanted = [studies[index].mesh for index in there]
+    return {
+        system: intervals.intervals(
+            coding.agreement([ours[index] for index in there], wanted), resamples=resamples, seed=seed
+        )
+        for system, ours in made.items()
+    }
 
 
 def grounded(

@@ -31,6 +31,7 @@ from hilum.data.batches import (
 )
 from hilum.data.manifest import Dataset
 from hilum.decoding import beam_search, rescored, sample
+from hilum.diagnoses import diagnoses
 from hilum.errors import InputError, RunError
 from hilum.imaging.geometry import Placement, fit_square, place
 from hilum.imaging.pixels import read_film, read_header
@@ -86,6 +87,7 @@ class Reporter:
         self.card = ModelCard(run.info.name, run.info.weights_sha256, run.info.trained_on, run.info.simulated)
         self._chooser = Chooser(run.tokenizer, run.info.search, _utility(run))
         self.full_stop = run.tokenizer.encode_report(explain.FULL_STOP, "")[1]
+        self._sided = frozenset(name.partition("/")[0] for name in run.info.model.findings if "/" in name)
         self._side_tokens = {
             side: [index for index, word in enumerate(run.tokenizer.words) if side_of(word) is side]
             for side in (Side.LEFT, Side.RIGHT)
@@ -199,14 +201,16 @@ class Reporter:
                     map_N, kind = attention_N, MapKind.ATTENTION
                 log_prob = float(said.log_prob_T[span.start : span.stop].sum())
                 sentences.append(Sentence(text, span.section, log_prob, regions(map_N), share, kind))
+            estimates = self._estimates(
+                probabilities_BF[index].tolist(), {name: regions(map_N) for name, map_N in evidence.items()}
+            )
+            text = " ".join(sentence.text for sentence in sentences)
             drafts.append(
                 Draft(
                     study=study.id,
                     sentences=tuple(sentences),
-                    findings=self._estimates(
-                        probabilities_BF[index].tolist(),
-                        {name: regions(map_N) for name, map_N in evidence.items()},
-                    ),
+                    findings=estimates,
+                    diagnoses=diagnoses(text, estimates, decided[index], self._sided),
                     warnings=tuple([*self._warnings(study, found[index]), *warnings[index]]),
                     model=self.card,
                 )

@@ -183,6 +183,26 @@ class FindingEstimate:
 
 
 @dataclass(frozen=True, slots=True)
+class Diagnosis:
+    """One coded diagnosis of a draft: a finding that is taken to be present, where, and to what degree.
+
+    ``mesh`` is a descriptor in the manner of Open-i's annotators (``Pleural Effusion/right/small``), None where no
+    one descriptor says the finding (``text.mesh_findings``); ``finding`` is a name from ``hilum.text.findings``;
+    ``site`` and ``severity`` are the draft's words. ``probability`` is the findings head's, None where it does not
+    read the finding.
+    """
+
+    mesh: str | None
+    finding: str
+    side: Side | None
+    site: str | None
+    severity: str | None
+    probability: float | None
+    source: str
+    """``films`` (the findings head), ``text`` (the draft alone), or ``films and text``."""
+
+
+@dataclass(frozen=True, slots=True)
 class ModelCard:
     """Which model made a draft."""
 
@@ -202,6 +222,7 @@ class Draft:
     warnings: tuple[str, ...]
     model: ModelCard
     disclaimer: str = DISCLAIMER
+    diagnoses: tuple[Diagnosis, ...] = ()
 
     @property
     def findings_text(self) -> str:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from hilum.study import (
+    DISCLAIMER,
+    Diagnosis,
     Draft,
     DrawnFinding,
     DrawnRegion,
@@ -68,6 +70,11 @@ DRAFT = Draft(
     },
     ("This film is unusually dark.",),
     ModelCard("small-reader", "0123456789abcdef" * 4, "a made-up set", False),
+    DISCLAIMER,
+    (
+        Diagnosis("Cardiomegaly/mild", "Cardiomegaly", None, None, "mild", 0.87, "films and text"),
+        Diagnosis("Fractures, Bone/ribs", "Fracture", None, "rib", None, None, "text"),
+    ),
 )
 FILMS = (film(400, 300, 1), (film(1000, 800, 2).clip(0, 1) * 255).astype(np.uint8))
 NASTY = [
@@ -93,4 +100,6 @@ def dressed(word: str) -> tuple[Study, Draft]:
         Sentence(word, word, 0),
     )
     estimates = {word: FindingEstimate(0.5, None)}
-    return study, Draft(word, sentences, estimates, (word,), ModelCard(word, word, word, True), word)
+    coded = (Diagnosis(word, word, None, word, word, None, word),)
+    card = ModelCard(word, word, word, True)
+    return study, Draft(word, sentences, estimates, (word,), card, word, coded)

@@ -66,6 +66,17 @@ def test_what_has_learnt_beats_every_floor_and_says_so(found: appraisal.Appraisa
     assert "SIMULATED" in text and "floor:random" in text and "AUROC" in text
 
 
+def test_diagnoses_are_held_against_the_annotators_codes(found: appraisal.Appraisal) -> None:
+    assert set(found.coded) == {
+        "model", "floor:nearest-image", "retrieval:own-features", "ceiling:coded-reference"
+    }  # fmt: skip
+    assert found.coded["model"]["sided_f1"].value == pytest.approx(1.0, abs=0.15)
+    assert found.coded["ceiling:coded-reference"]["full_f1"].value == 1.0
+    assert found.to_dict()["diagnoses"]["model"]["full_recall"].keys() == {"value", "low", "high"}
+    assert "coded diagnoses, F1 against MeSH, model" in found.to_text()
+    assert appraisal.coded(found.studies[:1], {"model": [["normal"]]}, 100, 0) == {}
+
+
 def test_scores_are_kept_in_the_run_and_survive_a_second_part(
     run: Path, data: Dataset, found: appraisal.Appraisal
 ) -> None:

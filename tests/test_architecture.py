@@ -25,6 +25,7 @@ ROOMS = [
     "consistency",
     "consensus",
     "choice",
+    "diagnoses",
     "checkpoints",
     "objectives",
     "rewards",

@@ -12,7 +12,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hilum.page import draft_json
-from hilum.study import Draft, FindingEstimate, MapKind, ModelCard, RegionMap, Sentence, State
+from hilum.study import (
+    Diagnosis,
+    Draft,
+    FindingEstimate,
+    MapKind,
+    ModelCard,
+    RegionMap,
+    Sentence,
+    Side,
+    State,
+)
 
 SCHEMA = json.loads(
     (Path(__file__).parents[1] / "docs/schemas/draft.schema.json").read_text(encoding="utf-8")
@@ -38,6 +48,18 @@ DRAFT = Draft(
     },
     warnings=("one film only",),
     model=ModelCard("demo", "ab" * 32, "simulated films", True),
+    diagnoses=(
+        Diagnosis(
+            "Pleural Effusion/left/small",
+            "Pleural Effusion",
+            Side.LEFT,
+            None,
+            "small",
+            0.75,
+            "films and text",
+        ),
+        Diagnosis("Hernia, Hiatal", "Hiatal Hernia", None, None, None, None, "text"),
+    ),
 )
 
 
@@ -86,6 +108,16 @@ def test_a_draft_as_json() -> None:
                 "regions": [{"view": "a", "box": [1.0, 2.0, 3.0, 4.0], "weight": 0.5}],
             },
         },
+        "diagnoses": [
+            {
+                "mesh": "Pleural Effusion/left/small", "finding": "Pleural Effusion", "side": "left", "site": None,
+                "severity": "small", "probability": 0.75, "source": "films and text",
+            },
+            {
+                "mesh": "Hernia, Hiatal", "finding": "Hiatal Hernia", "side": None, "site": None, "severity": None,
+                "probability": None, "source": "text",
+            },
+        ],
         "warnings": ["one film only"],
         "model": {
             "name": "demo",
@@ -94,7 +126,7 @@ def test_a_draft_as_json() -> None:
             "simulated": True,
         },
         "disclaimer": "Draft for research and education. Not a diagnosis; a physician decides.",
-    }
+    }  # fmt: skip
 
 
 def test_an_empty_draft_is_valid() -> None:
@@ -121,6 +153,8 @@ def test_a_number_that_json_cannot_hold_is_refused(number: float) -> None:
         lambda d: d["findings"]["Edema"].pop("regions"),
         lambda d: d["sentences"][0].update(map="gradient"),
         lambda d: d["model"].pop("simulated"),
+        lambda d: d["diagnoses"][0].update(side="both"),
+        lambda d: d["diagnoses"][0].pop("source"),
     ],
 )
 def test_the_schema_refuses_what_is_not_a_draft(spoil) -> None:
@@ -153,6 +187,19 @@ _drafts = st.builds(
     ),
     warnings=st.lists(st.text(), max_size=3).map(tuple),
     model=st.builds(ModelCard, st.text(), st.text(), st.text(), st.booleans()),
+    diagnoses=st.lists(
+        st.builds(
+            Diagnosis,
+            st.none() | st.text(),
+            st.text(),
+            st.none() | st.sampled_from(Side),
+            st.none() | st.text(),
+            st.none() | st.text(),
+            st.none() | st.floats(0, 1),
+            st.sampled_from(["films", "text", "films and text"]),
+        ),
+        max_size=3,
+    ).map(tuple),
 )
 
 

@@ -68,6 +68,12 @@ def test_every_word_is_there(one: str) -> None:
     assert words.index("Cardiomegaly 0.87") < words.index("Lung Opacity 0.50") < words.index("Edema 0.03")
 
 
+def test_the_coded_diagnoses_say_where_they_come_from(one: str) -> None:
+    text = Page(one).text
+    assert "Cardiomegaly/mild films and text, 0.87" in " ".join(text.split())
+    assert "Fractures, Bone/ribs text" in " ".join(text.split())
+
+
 def test_frontal_first_whatever_the_order_of_the_files(one: str) -> None:
     labels = [a["aria-label"] for a in Page(one).all("svg") if " film " in a.get("aria-label", "")]
     assert labels == ["frontal film pa-1", "lateral film lat-2"]

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 from hilum.page import draft_text
-from hilum.study import DISCLAIMER, Draft, FindingEstimate, ModelCard, Sentence, State
+from hilum.study import DISCLAIMER, Diagnosis, Draft, FindingEstimate, ModelCard, Sentence, State
 
 
 def test_a_terminal_shows_everything_that_matters_and_warnings_first() -> None:
@@ -15,7 +15,14 @@ def test_a_terminal_shows_everything_that_matters_and_warnings_first() -> None:
         "Fracture": FindingEstimate(0.01, State.ABSENT),
     }
     card = ModelCard("made", "0123456789abcdef", "nothing", simulated=True)
-    lines = draft_text(Draft("s1", sentences, findings, ("Simulated.",), card)).splitlines()
+    coded = (
+        Diagnosis("Pulmonary Edema/mild", "Edema", None, None, "mild", 0.9, "films and text"),
+        Diagnosis("Hernia, Hiatal", "Hiatal Hernia", None, None, None, None, "text"),
+    )
+    draft = Draft("s1", sentences, findings, ("Simulated.",), card, diagnoses=coded)
+    lines = draft_text(draft).splitlines()
+    assert "Pulmonary Edema/mild · films and text · 0.90" in lines
+    assert "Hernia, Hiatal · text" in lines
     assert lines[0] == "s1 · model made (0123456789ab)"
     assert lines[1] == DISCLAIMER and lines[2] == "WARNING Simulated."
     assert lines.index("FINDINGS") < lines.index("IMPRESSION")

@@ -38,6 +38,18 @@ def draft_json(draft: Draft) -> dict[str, Any]:
             }
             for name, estimate in draft.findings.items()
         },
+        "diagnoses": [
+            {
+                "mesh": one.mesh,
+                "finding": one.finding,
+                "side": None if one.side is None else one.side.value,
+                "site": one.site,
+                "severity": one.severity,
+                "probability": None if one.probability is None else _finite(one.probability, one.finding),
+                "source": one.source,
+            }
+            for one in draft.diagnoses
+        ],
         "warnings": list(draft.warnings),
         "model": {
             "name": draft.model.name,

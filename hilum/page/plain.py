@@ -15,6 +15,12 @@ def draft_text(draft: Draft) -> str:
     lines += [f"WARNING {warning}" for warning in draft.warnings]
     for title, text in (("FINDINGS", draft.findings_text), ("IMPRESSION", draft.impression)):
         lines += ["", title, *textwrap.wrap(text or "(none drafted)", WIDTH)]
+    lines += ["", "DIAGNOSES (MeSH codes, where each comes from, probability)"]
+    lines += [
+        f"{one.mesh or one.finding} · {one.source}"
+        + ("" if one.probability is None else f" · {one.probability:.2f}")
+        for one in draft.diagnoses
+    ] or ["none"]
     likely = sorted(draft.findings.items(), key=lambda item: -item[1].probability)
     called = [f"{name} {one.probability:.2f}" for name, one in likely if one.state is State.PRESENT]
     lines += ["", "FINDINGS HEAD (probability of those it calls present)", ", ".join(called) or "none"]
