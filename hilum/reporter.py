@@ -210,7 +210,7 @@ class Reporter:
                     study=study.id,
                     sentences=tuple(sentences),
                     findings=estimates,
-                    diagnoses=diagnoses(text, estimates, decided[index], self._sided),
+                    diagnoses=diagnoses(text, estimates, heads[index].called, self._sided),
                     warnings=tuple([*self._warnings(study, found[index]), *warnings[index]]),
                     model=self.card,
                 )
