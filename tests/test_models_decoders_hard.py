@@ -62,8 +62,26 @@ def words_of(lesson: Lesson, tokens_BT: Tensor) -> Tensor:
 
 
 def bound(decoder: HardAttentionRNN, study: int) -> Tensor:
-    """The bound of equation 10, exactly: the sum over the ways to look of p(places) log p(words | places)."""
-    _, words, places = followed(decoder, study, ways_of(study))
+    """The bound of equation 10, exactly: the sum over the ways to look of p(places) log p(words | places).
+
+    Written out: every way goes its own way, and what it sees is the feature at its place.
+    """
+    inner, ways_WT = decoder.inner, ways_of(study).argmin(-1)
+    rows = torch.full((len(ways_WT),), study)
+    memory, state, each = (
+        make_memory().select(rows),
+        inner.start(make_memory().select(rows)),
+        range(len(rows)),
+    )
+    parts, words, places = state.rows, torch.zeros(len(rows)).double(), torch.zeros(len(rows)).double()
+    for step in range(int(SAID[study].sum())):
+        attention = inner.attend.weights(parts[0], state.fixed[0], memory)
+        seen = torch.sigmoid(inner.attend.gate(parts[0])) * memory.features_BND[each, ways_WT[:, step]]
+        places = places + attention[each, ways_WT[:, step]].log()
+        embedded = inner.embed(TOKENS[rows, step])
+        parts = inner._advance(embedded, seen, memory.condition_BC, parts)
+        logits = inner._logits(embedded, parts[0], seen, memory.condition_BC)
+        words = words + torch.log_softmax(logits, -1)[each, TOKENS[rows, step + 1]]
     return (places.exp() * words).sum()
 
 

@@ -84,7 +84,7 @@ class HardAttentionRNN(nn.Module):
         logits_BTV, _, attention_BTN = self.inner.unroll(tokens_BT[:, :-1], memory, look)
         goal_BT = tokens_BT[:, 1:]
         said_BT, drawn_BT = goal_BT != PAD, ~expected_B.unsqueeze(1) & (goal_BT != PAD)
-        log_probs_BTV = torch.log_softmax(logits_BTV.detach(), -1)
+        log_probs_BTV = torch.log_softmax(logits_BTV, -1)
         word_BT = log_probs_BTV.gather(2, goal_BT.unsqueeze(2)).squeeze(2)
         log_attention_BTN = attention_BTN.clamp_min(_TINY).log()
         place_BT = log_attention_BTN.gather(2, torch.stack(drawn_B1, 1)).squeeze(2)
@@ -92,7 +92,7 @@ class HardAttentionRNN(nn.Module):
         own = place_loss(word_BT, place_BT, drawn_BT, self.baseline)
         own = (own - self.entropy * (entropy_BT * said_BT).sum()) / said_BT.sum().clamp_min(1)
         if self.training and drawn_BT.any():
-            mean = (word_BT * drawn_BT).sum() / drawn_BT.sum()
+            mean = (word_BT.detach() * drawn_BT).sum() / drawn_BT.sum()
             self.baseline.mul_(KEPT).add_((1.0 - KEPT) * mean)
         return Lesson(logits_BTV, attention_BTN, own)
 
@@ -107,7 +107,7 @@ def place_loss(word_BT: Tensor, place_BT: Tensor, counted_BT: Tensor, baseline: 
     on the place, and what is subtracted does not depend on it either, so both have the same mean; this one scatters
     less.
     """
-    ahead_BT = ((word_BT - baseline) * counted_BT).detach()
+    ahead_BT = (word_BT.detach() - baseline) * counted_BT
     later_TT = torch.ones(ahead_BT.shape[1], ahead_BT.shape[1], device=ahead_BT.device).triu()
     credit_BT = (ahead_BT.unsqueeze(1) * later_TT).sum(
         -1
