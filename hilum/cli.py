@@ -240,7 +240,10 @@ def train(
     split: Annotated[str | None, typer.Option("--split", help="Another split than the recipe's.")] = None,
     start: Annotated[
         Path | None,
-        typer.Option("--start", help="A finished run: only the recipe's reward stage is trained."),
+        typer.Option(
+            "--start",
+            help="A finished run: only the recipe's reward stage is trained; a cascade begins with its encoder.",
+        ),
     ] = None,
     weights: Annotated[
         str | None,
@@ -274,13 +277,11 @@ def train(
         typer.echo(f"{out}: {made.name}, trained on {made.trained_on}")
         return
     if recipe in cascade_recipes.RECIPES:
-        if start is not None:
-            raise InputError(f"recipe {recipe!r} has no reward stage", where=start, fix="leave out --start")
         if weights is not None:
             raise InputError(f"the recipe {recipe} starts from installed weights", fix="leave out --weights")
         asked = cascade_recipes.RECIPES[recipe]()
         asked = replace(asked, seed=asked.seed if seed is None else seed, split=split or asked.split)
-        learnt = cascade_training.train(asked, data, out, resume=resume)
+        learnt = cascade_training.train(asked, data, out, resume=resume, start=start)
         typer.echo(f"{out}: {learnt.name}, trained on {learnt.trained_on}")
         return
     config = RECIPES[recipe]()

@@ -172,6 +172,19 @@ def test_a_frozen_encoder_stays_as_it_is(data: Path, tmp_path: Path) -> None:
     assert not torch.equal(start.project.weight, first.project.weight)
 
 
+def test_it_begins_with_the_encoder_of_a_reader_on_the_same_split(data: Path, tmp_path: Path) -> None:
+    reader = made.run_folder(tmp_path / "reader")  # small-cnn, 64 pixels, simulated, split clean
+    config = replace(SHORT, frozen=True, model=replace(SHORT.model, image_size=32))
+    info = training.train(config, data, tmp_path / "run", start=reader)
+    assert info.begun_from.startswith("made (")
+    assert info.passes[0].image_size == 64
+    weights = checkpoints.load(reader).model.encoder.state_dict()
+    for model in runs.load(tmp_path / "run").models:
+        assert all(torch.equal(part, weights[name]) for name, part in model.encoder.state_dict().items())
+    with pytest.raises(InputError, match="has learnt from split 'clean'"):
+        training.train(replace(config, split="r2gen"), data, tmp_path / "other", start=reader)
+
+
 def test_unusable_data_and_folders_are_refused(data: Path, run: Path, tmp_path: Path) -> None:
     with pytest.raises(RunError, match="not empty"):
         training.train(SHORT, data, run)

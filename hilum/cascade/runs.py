@@ -42,6 +42,8 @@ class CascadeInfo:
     split: str
     see_outside: bool
     simulated: bool
+    begun_from: str = ""
+    """The run whose encoder the first pass began with; empty: none."""
     training: dict[str, Any] = field(default_factory=dict)
     weights_sha256: tuple[str, ...] = ()
     tokenizer_sha256: str = ""
@@ -165,6 +167,7 @@ and where and how it is, in at most five words (Shin et al., arXiv 1603.08486).
 | RNN | {", ".join(first.cells)}, hidden {first.hidden}, {first.vocabulary} words; `{info.cell}` answers |
 | labels | {len(first.diseases)} in the first pass, {len(last.diseases)} joint image and text labels in the last |
 | trained on | {info.trained_on}, split `{info.split}` |
+| encoder begun from | {info.begun_from or "its own start"} |
 | data manifest SHA-256 | `{info.data_sha256}` |
 
 Not for: any decision about a patient; films that show several diseases, or another than these:

@@ -22,7 +22,7 @@ from hilum.data.batches import PROJECTION_INDEX, Films, load_films
 from hilum.errors import DataError, InputError
 from hilum.metrics import intervals, nlg
 from hilum.metrics.intervals import Difference, Interval, Statistics
-from hilum.models.cascade import Cell, annotate
+from hilum.models.cascade import Cell, annotate, grid
 from hilum.models.retrieval import generic_features, unit
 from hilum.study import Projection
 from hilum.text.mesh_words import NORMAL, descriptor
@@ -101,7 +101,7 @@ def evaluate(folder: Path, data: Path, part: str, *, resamples: int = 1000, seed
     dataset = manifest.read(data, need_images=True)
     split = splits.read(data, split_name)
     by_id = dataset.by_id()
-    films = load_films(dataset, info.passes[0].image_size, 1, data / "cache")
+    films = load_films(dataset, info.passes[0].image_size, grid(info.passes[0]), data / "cache")
     ids = (*split.train, *(split.outside if info.see_outside else ()))
     known, asked = (
         cases([by_id[one] for one in some if one in by_id], films, info.diseases)

@@ -26,9 +26,9 @@ from hilum.cascade.cases import SHARE, Case, cases, frequent_diseases
 from hilum.cascade.joint import joint_labels
 from hilum.data import manifest, splits
 from hilum.data.batches import Films, in_chunks, load_films
-from hilum.errors import DataError, TrainingError
+from hilum.errors import DataError, InputError, TrainingError
 from hilum.imaging.augment import augment
-from hilum.models.cascade import MAX_WORDS, AnnotationRNN, Cascade, CascadeConfig, Cell
+from hilum.models.cascade import MAX_WORDS, AnnotationRNN, Cascade, CascadeConfig, Cell, grid
 from hilum.models.encoders import weights
 from hilum.progress import track
 from hilum.text.mesh_words import NORMAL
@@ -83,14 +83,29 @@ class CascadeTraining:
     pretrained: bool = True
 
 
-def train(config: CascadeTraining, data: Path, out: Path, *, resume: bool = False) -> runs.CascadeInfo:
+def train(
+    config: CascadeTraining, data: Path, out: Path, *, resume: bool = False, start: Path | None = None
+) -> runs.CascadeInfo:
     """Trains ``config`` on the data set in ``data`` and writes the run folder ``out``.
 
-    Raises RunError where ``out`` is not empty and ``resume`` is not asked for, or was started with another
-    configuration or other data; DataError for a data set without frequent diseases; TrainingError where the loss is
-    not finite.
+    ``start`` is a reader's run on the same split, whose encoder the CNN begins with, and whose films' size it takes.
+    Raises InputError where it has learnt from another split, or on pixels of the other kind; RunError where ``out``
+    is not empty and ``resume`` is not asked for, or was started with another configuration or other data; DataError
+    for a data set without frequent diseases; TrainingError where the loss is not finite.
     """
     dataset = manifest.read(data, need_images=True)
+    begun = None if start is None else checkpoints.load(start)
+    if begun is not None:
+        if begun.info.split != config.split or begun.info.simulated is not dataset.info.simulated:
+            what = f"it has learnt from split {begun.info.split!r} of {begun.info.trained_on}"
+            raise InputError(
+                what, where=start, fix=f"start from a run on split {config.split!r} of these data"
+            )
+        shape = replace(
+            config.model, encoder=begun.info.model.encoder, image_size=begun.info.model.image_size
+        )
+        config = replace(config, model=shape, pretrained=False)
+    origin = "" if begun is None else f"{begun.info.name} ({begun.info.weights_sha256})"
     split = splits.read(data, config.split)
     by_id = dataset.by_id()
     ids = (*split.train, *(split.outside if config.see_outside else ()))
@@ -98,11 +113,11 @@ def train(config: CascadeTraining, data: Path, out: Path, *, resume: bool = Fals
     diseases = frequent_diseases(studies, config.share)
     config = replace(config, model=replace(config.model, diseases=(NORMAL, *diseases)))
     data_sha256 = hashlib.sha256((data / "studies.jsonl").read_bytes()).hexdigest()
-    fingerprint = hashlib.sha256(msgspec.json.encode([config, data_sha256, split.sha256])).hexdigest()
+    fingerprint = hashlib.sha256(msgspec.json.encode([config, data_sha256, split.sha256, origin])).hexdigest()
     if resume and (out / "config.json").is_file() and not (out / checkpoints.RESUME).is_file():
         return runs.read_info(out)  # it had finished
     saved = checkpoints.resumable(out, fingerprint, resume)
-    films = load_films(dataset, config.model.image_size, 1, data / "cache")
+    films = load_films(dataset, config.model.image_size, grid(config.model), data / "cache")
     learning = cases(studies, films, diseases)
     held_out = cases([by_id[name] for name in split.validation if name in by_id], films, diseases)
     if not diseases or not any(case.disease == NORMAL for case in learning):
@@ -126,6 +141,8 @@ def train(config: CascadeTraining, data: Path, out: Path, *, resume: bool = Fals
             model.encoder.load_state_dict(weights.find(shape.encoder).state)
         if number:
             _go_on_from(model, state["finished"][-1])
+        elif begun is not None:
+            model.encoder.load_state_dict(begun.model.encoder.state_dict())
         if see is None or not config.frozen:
             see = film_seer(model, films)
             if config.frozen:
@@ -150,7 +167,7 @@ def train(config: CascadeTraining, data: Path, out: Path, *, resume: bool = Fals
         name=config.name, cell=config.cell,
         passes=tuple(replace(config.model, diseases=tuple(labels)) for labels in state["diseases"]),
         trained_on=f"{dataset.info.name} ({len(learning):,} studies, {diseased:,} diseased)",
-        data_sha256=data_sha256, split=config.split, see_outside=config.see_outside,
+        data_sha256=data_sha256, split=config.split, see_outside=config.see_outside, begun_from=origin,
         simulated=dataset.info.simulated, training=msgspec.json.decode(msgspec.json.encode(config)),
     )  # fmt: skip
     info = runs.save(out, info, state["finished"], tokenizer)

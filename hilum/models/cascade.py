@@ -41,6 +41,11 @@ class CascadeConfig:
     cells: tuple[Cell, ...] = ("lstm", "gru")
 
 
+def grid(config: CascadeConfig) -> int:
+    """Cells along a side of the encoder's finest map: a reader with the same encoder keeps its films by it."""
+    return config.image_size // encoders.build(config.encoder).stride
+
+
 class AnnotationRNN(nn.Module):
     """Unrolled over the words of an annotation: reads one, says the next; it begins from the image (section 4)."""
 
