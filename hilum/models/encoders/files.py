@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from hilum.errors import InputError
+from hilum.models.encoders import pickled
 
 _MODULES = {
     "torch.nn.modules": (
@@ -34,7 +35,8 @@ def tensors(path: Path) -> dict[str, Tensor]:
     """Every named tensor of a ``.safetensors`` file or a PyTorch checkpoint, on the CPU.
 
     A checkpoint is read with ``weights_only=True``; where it holds a whole model of torchxrayvision, empty shells
-    stand for its modules. Raises InputError where the file holds no tensors by name or anything else that would
+    stand for its modules, and where PyTorch will not read it so, since it is too old, its pickle is read as data
+    (``pickled``). Raises InputError where the file holds no tensors by name or anything else that would
     have to be run.
     """
     if path.suffix == ".safetensors":
@@ -48,6 +50,8 @@ def tensors(path: Path) -> dict[str, Tensor]:
             warnings.simplefilter("ignore")  # of old formats: what matters is said below
             loaded = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
+        if pickled.is_old(path):
+            return _old_model(path)
         raise InputError(
             f"it is no plain file of weights ({_reason(error)})",
             where=path,
@@ -85,6 +89,15 @@ def fitted(
     if further:
         raise InputError(f"it holds {further[0]}, which is too much", where=where, fix=expected)
     return state
+
+
+def _old_model(path: Path) -> dict[str, Tensor]:
+    try:
+        return pickled.model_state(path)
+    except pickled.UnreadablePickle as error:
+        raise InputError(
+            f"it cannot be read as a model of before PyTorch 1.6 ({error})", where=path
+        ) from None
 
 
 def _named(loaded: object) -> dict[str, Tensor]:
