@@ -9,11 +9,13 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
+import torch
 
 from hilum import atomic, evaluation, explanations, objectives
 from hilum.data import manifest, splits
 from hilum.data.manifest import Dataset
 from hilum.data.targets import targets
+from hilum.device import CPU
 from hilum.diagnoses import of_text
 from hilum.errors import DataError, InputError
 from hilum.explanations import Explanation, rightly_named
@@ -129,7 +131,7 @@ class Appraisal:
 
 def appraise(
     run: Path, data: Path, part: str, *, section: Section | None = None, explain: bool = False,
-    resamples: int = 1000, seed: int = 0,
+    resamples: int = 1000, seed: int = 0, device: torch.device = CPU,
 ) -> Appraisal:  # fmt: skip
     """Drafts every study of ``part`` and scores the drafts beside the floors.
 
@@ -141,7 +143,7 @@ def appraise(
     against chance (``hilum.explanations``).
     Raises RunError, DataError, InputError.
     """
-    reporter = Reporter.load(run)
+    reporter = Reporter.load(run, device)
     split_name, _, name = part.rpartition("/")
     split_name = split_name or reporter.run.info.split
     if name not in ("train", "validation", "test"):

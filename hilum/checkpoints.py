@@ -25,6 +25,7 @@ from torch import nn
 
 from hilum import atomic
 from hilum.decoding import SearchConfig
+from hilum.device import CPU
 from hilum.errors import RunError
 from hilum.metrics.frequencies import Frequencies
 from hilum.models import decoders
@@ -120,8 +121,11 @@ def read_info(folder: Path) -> RunInfo:
     return info
 
 
-def load(folder: Path) -> Run:
-    """Loads a run and checks every file against the checksums. Raises RunError naming the file at fault."""
+def load(folder: Path, device: torch.device = CPU) -> Run:
+    """Loads a run, its model onto ``device``, and checks every file against the checksums.
+
+    Raises RunError naming the file at fault.
+    """
     info = read_info(folder)
     weights = checked(folder / "weights.safetensors", info.weights_sha256)
     words = checked(folder / "tokenizer.json", info.tokenizer_sha256)
@@ -140,7 +144,7 @@ def load(folder: Path) -> Run:
     frequencies = None
     if info.frequencies_sha256:
         frequencies = Frequencies.from_json(checked(folder / "frequencies.json", info.frequencies_sha256))
-    return Run(info, model.eval(), tokenizer, frequencies)
+    return Run(info, model.eval().to(device), tokenizer, frequencies)
 
 
 def resumable(out: Path, fingerprint: str, resume: bool) -> dict[str, Any] | None:
@@ -161,7 +165,7 @@ def resumable(out: Path, fingerprint: str, resume: bool) -> dict[str, Any] | Non
             raise RunError("nothing to resume in it", where=out, fix="choose another --out")
         return None  # killed before the first state was saved: start from the beginning
     try:
-        saved: dict[str, Any] = torch.load(path, weights_only=True)
+        saved: dict[str, Any] = torch.load(path, map_location=CPU, weights_only=True)
         same = saved["fingerprint"] == fingerprint
     except (
         OSError,

@@ -66,6 +66,9 @@ class ReportSection(StrEnum):
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document instead of a table.")]
 To = Annotated[Path, typer.Option("--to", help="The data set's folder.", show_default=False)]
 DataFolder = Annotated[Path, typer.Option("--data", help="A data set's folder.", show_default=False)]
+Device = Annotated[
+    str, typer.Option("--device", help="auto (a GPU where there is one), cpu, cuda or cuda:N.")
+]
 RunFolder = Annotated[Path, typer.Argument(metavar="RUN", help="A run folder.", show_default=False)]
 
 
@@ -252,6 +255,7 @@ def train(
     weights_sha256: Annotated[
         str | None, typer.Option("--weights-sha256", help="The checksum that they must have.")
     ] = None,
+    device: Device = "auto",
 ) -> None:
     """Train a recipe. SIGTERM and Ctrl-C save and stop; `--resume` goes on."""
     from dataclasses import replace
@@ -259,6 +263,8 @@ def train(
     from hilum import allocator, training
     from hilum.cascade import recipes as cascade_recipes
     from hilum.cascade import training as cascade_training
+    from hilum.device import choose
+    from hilum.parallel import first_process, process_count
     from hilum.recipes import RECIPES
     from hilum.summary import training as summary_training
 
@@ -273,7 +279,11 @@ def train(
             raise InputError(f"the recipe {recipe} looks at no film: it has no encoder to give weights to")
         wanted = summary_training.RECIPES[recipe]()
         wanted = replace(wanted, seed=wanted.seed if seed is None else seed, split=split or wanted.split)
-        made = summary_training.train(wanted, data, out, resume=resume)
+        if process_count() > 1:
+            raise InputError(
+                f"recipe {recipe!r} is trained by one process", fix="call hilum without torchrun"
+            )
+        made = summary_training.train(wanted, data, out, resume=resume, device=choose(device))
         typer.echo(f"{out}: {made.name}, trained on {made.trained_on}")
         return
     if recipe in cascade_recipes.RECIPES:
@@ -292,8 +302,9 @@ def train(
         config = replace(config, weights=weights, weights_sha256=weights_sha256, pretrained=True)
     elif weights_sha256 is not None:
         config = replace(config, weights_sha256=weights_sha256)
-    info = training.train(config, data, out, resume=resume, start=start)
-    typer.echo(f"{out}: {info.name}, trained on {info.trained_on}")
+    info = training.train(config, data, out, resume=resume, start=start, device=choose(device))
+    if first_process():
+        typer.echo(f"{out}: {info.name}, trained on {info.trained_on}")
 
 
 @app.command()
@@ -320,11 +331,13 @@ def evaluate(
     ] = False,
     resamples: Annotated[int, typer.Option("--resamples", min=100)] = 1000,
     seed: Annotated[int, typer.Option("--seed", min=0)] = 0,
+    device: Device = "auto",
 ) -> None:
     """Scorecard of a run beside its floors, on a part of a split that you name."""
     from hilum import allocator, appraisal
     from hilum.cascade import runs, scoring
     from hilum.data import formats
+    from hilum.device import choose
 
     if drafts is not None:
         formats.format_of(drafts)
@@ -340,7 +353,9 @@ def evaluate(
             formats.write(drafts, scores.written, part=scores.part.rpartition("/")[2])
         typer.echo(_dumps(scores.to_dict()) if as_json else scores.to_text())
         return
-    appraised = appraisal.appraise(run, data, split, explain=explain, resamples=resamples, seed=seed)
+    appraised = appraisal.appraise(
+        run, data, split, explain=explain, resamples=resamples, seed=seed, device=choose(device)
+    )
     appraisal.keep(run, appraised)
     if drafts is not None:
         formats.write(drafts, appraised.texts(), part=appraised.part.rpartition("/")[2])
@@ -369,9 +384,11 @@ def report(
     ] = None,
     json_to: Annotated[Path | None, typer.Option("--json", help="Write the draft here as JSON.")] = None,
     html: Annotated[Path | None, typer.Option("--html", help="Write the draft here as a page.")] = None,
+    device: Device = "auto",
 ) -> None:
     """Draft a report of one study: PNG, JPEG or DICOM, one view or several."""
     from hilum import allocator
+    from hilum.device import choose
     from hilum.intake import films_of, study_of
     from hilum.page import draft_json, draft_page, draft_text
     from hilum.reporter import Reporter
@@ -380,7 +397,7 @@ def report(
         images, indication=indication, history=history, comparison=comparison, projections=projection or []
     )
     allocator.keep_freed_memory()
-    draft = Reporter.load(run).report(study)
+    draft = Reporter.load(run, choose(device)).report(study)
     page = draft_page(study, draft, films_of(study)) if html is not None else ""
     if json_to is not None:
         atomic.write_text(json_to, _dumps(draft_json(draft)))
@@ -581,8 +598,10 @@ def summarise(
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="A JSON object a line instead of a text.")] = False,
     whole: Annotated[bool, typer.Option("--whole", help="FILE is one report, over several lines.")] = False,
+    device: Device = "auto",
 ) -> None:
     """Findings and indication to a draft of the impression: a report in, a line out. A physician decides."""
+    from hilum.device import choose
     from hilum.progress import track
     from hilum.summary.requests import of_lines, of_text
     from hilum.summary.summariser import Summariser
@@ -593,7 +612,8 @@ def summarise(
         requests = [of_text("1", text)] if text.strip() else of_lines(lines, where)
     if not requests:
         raise TextError("no report in it", where=where)
-    drafts = Summariser.load(run).summarise(requests, lambda batches: track(batches, "summarising"))
+    summariser = Summariser.load(run, choose(device))
+    drafts = summariser.summarise(requests, lambda batches: track(batches, "summarising"))
     for draft in drafts:
         if as_json:
             typer.echo(json.dumps(asdict(draft), ensure_ascii=False))

@@ -136,9 +136,10 @@ def sample(
 
     def keep(rows_R: Tensor) -> None:
         each = len(tokens_RT) // studies
-        for row in rows_R.tolist():
-            tokens = tuple(token for token in tokens_RT[row, 1:].tolist() if token not in (PAD, END))
-            found[row // each].add(Hypothesis(tokens, float(score_R[row]), not bool(open_R[row])))
+        drawn = (part.tolist() for part in (rows_R, tokens_RT[rows_R, 1:], score_R[rows_R], open_R[rows_R]))
+        for row, tokens_T, score, still_open in zip(*drawn, strict=True):
+            tokens = tuple(token for token in tokens_T if token not in (PAD, END))
+            found[row // each].add(Hypothesis(tokens, score, not still_open))
 
     for _ in range(config.max_tokens):
         logits_RV, _, state = decoder.step(tokens_RT[:, -1], state, memory)
@@ -197,7 +198,9 @@ def rescored(
     length = max(len(draft) for draft in drafts) + 1 + len(ends)
     tokens_BT = torch.full((len(drafts), length), PAD, device=memory.features_BND.device)
     for row, draft in enumerate(drafts):
-        tokens_BT[row, : len(draft) + 1 + len(ends)] = torch.tensor([START, *draft, *ends])
+        tokens_BT[row, : len(draft) + 1 + len(ends)] = torch.tensor(
+            [START, *draft, *ends], device=tokens_BT.device
+        )
     shared = memory.select(torch.zeros(len(drafts), dtype=torch.long, device=tokens_BT.device))
     log_probs_BT = sequence_log_prob(decoder, shared, tokens_BT)
     total_B = (log_probs_BT * (tokens_BT[:, 1:] != PAD)).sum(-1)

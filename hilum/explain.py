@@ -56,8 +56,10 @@ def words(decoder: Decoder, memory: Memory, drafts: Sequence[Sequence[int]]) -> 
     tokens_BT[:, 0] = START
     for row, draft in enumerate(drafts):
         tokens_BT[row, 1 : len(draft) + 1] = torch.tensor(draft, dtype=torch.long)
+    tokens_BT = tokens_BT.to(memory.features_BND.device)
     logits_BTV, attention_BTN = decoder.forward(tokens_BT[:, :-1], memory)
-    log_prob_BT = _chosen(torch.log_softmax(logits_BTV.float(), -1), tokens_BT[:, 1:])
+    log_prob_BT = _chosen(torch.log_softmax(logits_BTV.float(), -1), tokens_BT[:, 1:]).cpu()
+    attention_BTN = attention_BTN.float().cpu()
     return [
         Words(tuple(draft), log_prob_BT[row, : len(draft)].numpy(), attention_BTN[row, : len(draft)].numpy())
         for row, draft in enumerate(drafts)

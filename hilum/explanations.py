@@ -160,7 +160,8 @@ def measure(
         covers = {"memory": faithfulness.from_memory(one.seen)}
         if number < film_studies:
             rows = [films.row[study.id, view.id] for view in one.views]
-            images_IHW = torch.from_numpy(np.array(films.pixels_MHW[rows])).float() / 255.0
+            pixels = torch.from_numpy(np.array(films.pixels_MHW[rows]))
+            images_IHW = pixels.to(reporter.run.model.device).float() / 255.0
             covers["film"] = faithfulness.from_film(reporter.run.model, images_IHW, one.seen)
         for scored in (*one.findings(usual), *one.sentences()):
             for kind, map_N in scored.maps.items():
@@ -170,7 +171,7 @@ def measure(
                 for cover, covered in covers.items() if kind in CURVED else ():
                     rng = np.random.default_rng(_seed(f"{seed}/{study.id}/{scored.name}"))
                     area = faithfulness.areas(
-                        scored.score, covered, map_N, one.seen.cells_BIG[0].flatten().numpy(), len(one.views),
+                        scored.score, covered, map_N, one.seen.cells_BIG[0].flatten().cpu().numpy(), len(one.views),
                         rng, steps=STEPS[cover], draws=DRAWS[cover], spare=SPARE[cover],
                     )  # fmt: skip
                     found.areas.setdefault(f"{kind}/{cover}", []).append((study.id, area))
@@ -201,8 +202,8 @@ class ReadAgain:
             _, attention_BFN, placed_BND = model.read_findings(*self.seen)
             evidence_BFN = model.head.evidence(placed_BND, self.seen.cells_BIG.flatten(1))
         names = model.config.findings
-        self.evidence = explain.evidence_maps(evidence_BFN[0].numpy(), names)
-        self.attention = dict(zip(names, attention_BFN[0].numpy(), strict=True))
+        self.evidence = explain.evidence_maps(evidence_BFN[0].cpu().numpy(), names)
+        self.attention = dict(zip(names, attention_BFN[0].cpu().numpy(), strict=True))
         said = normalise(draft.findings_text), normalise(draft.impression)
         self.tokens = tokenizer.encode_report(*said)[1:]
         self.said = explain.words(model.decoder, memory, [self.tokens])[0]

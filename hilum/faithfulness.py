@@ -52,6 +52,7 @@ def of_sentence(reporter: Reporter, study: Study, tokens: Sequence[int], span: S
     """The log-probability of the tokens ``span`` of a draft (after its start mark), given those before."""
     read_T = torch.tensor([START, *tokens[: span.stop - 1]], dtype=torch.long)
     said_T = torch.tensor(tokens[span.start : span.stop], dtype=torch.long)
+    read_T, said_T = (part.to(reporter.run.model.device) for part in (read_T, said_T))
 
     def score(seen: Seen) -> Tensor:
         versions = seen.cells_BIG.shape[0]
@@ -68,7 +69,7 @@ def from_memory(seen: Seen) -> Cover:
     features_1IGD, cells_1IG, projection_1I = seen
 
     def cover(kept_RN: NDArray[np.bool_]) -> Seen:
-        kept_RIG = torch.from_numpy(kept_RN).view(-1, *cells_1IG.shape[1:])
+        kept_RIG = torch.from_numpy(kept_RN).to(cells_1IG.device).view(-1, *cells_1IG.shape[1:])
         versions = len(kept_RIG)
         return Seen(
             features_1IGD.expand(versions, -1, -1, -1),
@@ -86,7 +87,7 @@ def from_film(model: ReportModel, images_IHW: Tensor, seen: Seen) -> Cover:
 
     def cover(kept_RN: NDArray[np.bool_]) -> Seen:
         versions = len(kept_RN)
-        kept_RIgg = torch.from_numpy(kept_RN).view(versions, views, model.grid, model.grid).float()
+        kept_RIgg = torch.from_numpy(kept_RN).to(images_IHW).view(versions, views, model.grid, model.grid)
         kept_RIHW = F.interpolate(kept_RIgg, size=(side, side), mode="nearest")
         films_MHW = torch.lerp(blurred_IHW, images_IHW, kept_RIHW).flatten(0, 1)
         features_RIGD = model.see(films_MHW).view(versions, views, model.grid**2, -1)
@@ -100,7 +101,9 @@ def from_film(model: ReportModel, images_IHW: Tensor, seen: Seen) -> Cover:
 def blurred(images_IHW: Tensor, deviation: float) -> Tensor:
     """The films under a Gaussian blur, their edges continued outwards."""
     reach = min(round(3 * deviation), images_IHW.shape[-1] - 1)
-    weights = torch.exp(-0.5 * (torch.arange(-reach, reach + 1) / deviation).square())
+    weights = torch.exp(
+        -0.5 * (torch.arange(-reach, reach + 1, device=images_IHW.device) / deviation).square()
+    )
     weights = weights / weights.sum()
     padded = F.pad(images_IHW.unsqueeze(1), (reach,) * 4, mode="replicate")
     down = F.conv2d(padded, weights.view(1, 1, -1, 1))
@@ -131,7 +134,10 @@ def areas(
         ]
     kept_RN = np.concatenate(kept)
     values_R = np.concatenate(
-        [score(cover(kept_RN[chunk.start : chunk.stop])).numpy() for chunk in in_chunks(len(kept_RN), ROWS)]
+        [
+            score(cover(kept_RN[chunk.start : chunk.stop])).cpu().numpy()
+            for chunk in in_chunks(len(kept_RN), ROWS)
+        ]
     ).astype(np.float64)
     curves = [faithfulness.area(curve) for curve in (values_R - values_R[0]).reshape(len(kept), -1)]
     chance = np.reshape(curves[2:], (draws, 3)).mean(0)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +29,8 @@ from hilum.data.batches import (
 )
 from hilum.data.manifest import Dataset
 from hilum.decoding import SearchConfig, greedy
-from hilum.imaging.augment import augment
+from hilum.device import CPU, lookup
+from hilum.imaging.augment import Draws, augment
 from hilum.imaging.geometry import place
 from hilum.imaging.pixels import read_header
 from hilum.metrics import calibration, grounding
@@ -42,8 +43,9 @@ from hilum.text.findings import FURTHER, OBSERVATIONS, Reading, label
 from hilum.text.normal import normalise
 from hilum.text.tokenizer import PAD, Tokenizer
 
-Reader = Callable[[Tensor, torch.Generator | None], Tensor]
-"""Rows of films (B, I), -1 = none, to features (B, I, G, D), 0 where there is none; a generator augments."""
+Reader = Callable[[Tensor, Draws | None], Tensor]
+"""Rows of films (B, I) on the processor, -1 = none, to features (B, I, G, D) where the model is, 0 where there is
+none; what was drawn for these films augments them."""
 
 SCORED = tuple(name for name in (*OBSERVATIONS, *FURTHER) if name != "No Finding")
 MIN_POSITIVES = 3
@@ -81,23 +83,25 @@ def learnable(study: Study) -> bool:
 
 def film_reader(model: ReportModel, pixels_MHW: NDArray[np.uint8]) -> Reader:
     """Reads films through the encoder; absent views are never shown to it."""
+    film = lookup(pixels_MHW, model.device)
 
-    def read(rows_BI: Tensor, generator: torch.Generator | None) -> Tensor:
+    def read(rows_BI: Tensor, drawn: Draws | None) -> Tensor:
         there_BI = rows_BI >= 0
-        images = torch.from_numpy(pixels_MHW[rows_BI[there_BI].numpy()]).float() / 255.0
-        seen_MGD = model.see(images if generator is None else augment(images, generator))
+        images = film(rows_BI[there_BI]).float() / 255.0
+        seen_MGD = model.see(images if drawn is None else augment(images, drawn))
         features = seen_MGD.new_zeros(*rows_BI.shape, *seen_MGD.shape[1:])
-        return features.masked_scatter(there_BI[..., None, None], seen_MGD)
+        return features.masked_scatter(there_BI[..., None, None].to(features.device), seen_MGD)
 
     return read
 
 
-def feature_reader(features_MGD: NDArray[np.float16]) -> Reader:
+def feature_reader(features_MGD: NDArray[np.float16], device: torch.device = CPU) -> Reader:
     """Reads cached features; there is nothing to augment."""
+    row = lookup(features_MGD, device)
 
-    def read(rows_BI: Tensor, _: torch.Generator | None) -> Tensor:
-        features = torch.from_numpy(features_MGD[rows_BI.clamp_min(0).numpy()]).float()
-        return features * (rows_BI >= 0)[..., None, None]
+    def read(rows_BI: Tensor, _: Draws | None) -> Tensor:
+        features = row(rows_BI.clamp_min(0)).float()
+        return features * (rows_BI >= 0)[..., None, None].to(device)
 
     return read
 
@@ -107,14 +111,13 @@ def encoder_reader(model: ReportModel, films: Films, cache: Path) -> Reader:
     through what follows it, and nothing is augmented."""
     if model.config.trainable != 0:
         return film_reader(model, films.pixels_MHW)
-    maps = cached_maps(model, films, cache)
+    maps = [lookup(one, model.device) for one in cached_maps(model, films, cache)]
 
-    def read(rows_BI: Tensor, _: torch.Generator | None) -> Tensor:
+    def read(rows_BI: Tensor, _: Draws | None) -> Tensor:
         there_BI = rows_BI >= 0
-        rows = rows_BI[there_BI].numpy()
-        seen_MGD = model.join([torch.from_numpy(one[rows]).float() for one in maps])
+        seen_MGD = model.join([map_of(rows_BI[there_BI]).float() for map_of in maps])
         features = seen_MGD.new_zeros(*rows_BI.shape, *seen_MGD.shape[1:])
-        return features.masked_scatter(there_BI[..., None, None], seen_MGD)
+        return features.masked_scatter(there_BI[..., None, None].to(features.device), seen_MGD)
 
     return read
 
@@ -133,7 +136,7 @@ def cached_maps(model: ReportModel, films: Films, cache: Path) -> list[NDArray[n
             temporary = [stack.enter_context(atomic.replacing(path)) for path in paths]
             arrays: list[np.memmap[Any, np.dtype[np.float16]]] = []
             for chunk in track(list(in_chunks(count, CHUNK)), f"caching maps ({CHUNK} films each)"):
-                maps = model.look(_images(films, chunk))
+                maps = model.look(_images(films, chunk, model.device))
                 arrays = arrays or [
                     np.lib.format.open_memmap(
                         path, mode="w+", dtype=np.float16, shape=(count, *one.shape[1:])
@@ -141,7 +144,7 @@ def cached_maps(model: ReportModel, films: Films, cache: Path) -> list[NDArray[n
                     for path, one in zip(temporary, maps, strict=True)
                 ]
                 for array, one in zip(arrays, maps, strict=True):
-                    array[chunk.start : chunk.stop] = one.numpy()
+                    array[chunk.start : chunk.stop] = one.cpu().numpy()
             for array in arrays:
                 array.flush()
     return [np.load(path, mmap_mode="r") for path in paths]
@@ -156,15 +159,15 @@ def _seeing(model: ReportModel, films: Films, cache: Path) -> Callable[[range], 
     """Chunks of films to their features: out of cached maps where there are any, else from the pixels."""
     paths = _map_paths(model, films, cache)
     if model.config.trainable != 0 or not all(path.is_file() for path in paths):
-        return lambda chunk: model.see(_images(films, chunk))
+        return lambda chunk: model.see(_images(films, chunk, model.device))
     maps = [np.load(path, mmap_mode="r") for path in paths]
     return lambda chunk: model.join(
-        [torch.from_numpy(np.array(one[chunk.start : chunk.stop])).float() for one in maps]
+        [torch.from_numpy(np.array(one[chunk.start : chunk.stop])).to(model.device).float() for one in maps]
     )
 
 
-def _images(films: Films, chunk: range) -> Tensor:
-    return torch.from_numpy(np.array(films.pixels_MHW[chunk.start : chunk.stop])).float() / 255.0
+def _images(films: Films, chunk: range, device: torch.device) -> Tensor:
+    return torch.from_numpy(np.array(films.pixels_MHW[chunk.start : chunk.stop])).to(device).float() / 255.0
 
 
 def _digest(films: Films, *parts: nn.Module) -> str:
@@ -174,7 +177,7 @@ def _digest(films: Films, *parts: nn.Module) -> str:
         # Buffers too that no run stores: what is subtracted from a film decides what is seen in it.
         for name, tensor in sorted([*part.named_parameters(), *part.named_buffers()]):
             digest.update(name.encode())
-            digest.update(tensor.detach().contiguous().numpy().tobytes())
+            digest.update(tensor.detach().cpu().contiguous().numpy().tobytes())
     return digest.hexdigest()[:16]
 
 
@@ -192,7 +195,7 @@ def cached_features(model: ReportModel, films: Films, cache: Path) -> NDArray[np
         with atomic.replacing(path) as temporary:
             features = np.lib.format.open_memmap(temporary, mode="w+", dtype=np.float16, shape=shape)
             for chunk in track(list(in_chunks(count, CHUNK)), f"caching features ({CHUNK} films each)"):
-                features[chunk.start : chunk.stop] = see(chunk).numpy()
+                features[chunk.start : chunk.stop] = see(chunk).cpu().numpy()
             features.flush()
     cached: NDArray[np.float16] = np.load(path, mmap_mode="r")
     return cached
@@ -222,20 +225,6 @@ def vary(batch: Batch, generator: torch.Generator) -> Batch:
         cells_BIG=batch.cells_BIG & kept_BI.unsqueeze(-1),
         projection_BI=batch.projection_BI.masked_fill(~kept_BI | untold_B1, unknown),
     )
-
-
-def encoder_loss(
-    model: ReportModel, batch: Batch, read: Reader, generator: torch.Generator,
-    places: Mapping[str, Tensor] | None = None, places_weight: float = 0.0,
-) -> Tensor:  # fmt: skip
-    """Findings read off augmented films; with ``drawn_places``, ``places_weight`` times ``places_loss`` besides."""
-    features_BIGD = read(batch.rows_BI, generator)
-    batch = vary(batch, generator)
-    logits_BF, attention_BFN, _ = model.read_findings(features_BIGD, batch.cells_BIG, batch.projection_BI)
-    loss = findings_loss(logits_BF, batch.findings_BF, model.head.sided_F)
-    if places is None or not places_weight:
-        return loss
-    return loss + places_weight * places_loss(attention_BFN, batch.studies, places, batch.cells_BIG)
 
 
 def drawn_places(
@@ -271,14 +260,16 @@ def drawn_places(
 
 
 def places_loss(
-    attention_BFN: Tensor, studies: Sequence[str], places: Mapping[str, Tensor], cells_BIG: Tensor
-) -> Tensor:
+    attention_BFN: Tensor, studies: Sequence[str], places: Mapping[str, Tensor], cells_BIG: Tensor,
+    count: int | None = None,
+) -> Tensor:  # fmt: skip
     """How far the head looks past what was drawn: minus the logarithm of the share of each view's attention that lies
     on it, mean over the drawn findings and the views that show them (0 without one).
 
     The boxes of some positives as a second target beside the labels of all: Li et al., *Thoracic Disease
     Identification and Localization with Limited Supervision* (arXiv 1711.06373), there for a grid of sigmoids.
-    ``places`` as ``drawn_places`` gives them; ``cells_BIG`` is False in a view that is not shown.
+    ``places`` as ``drawn_places`` gives them; ``cells_BIG`` is False in a view that is not shown. ``count``
+    (``places_count``) of the batch of which this is a part; its own unless given.
     """
     losses: list[Tensor] = []
     for row, study in enumerate(studies):
@@ -291,57 +282,145 @@ def places_loss(
         within_FI = (looked_FIG * drawn_FIG).sum(-1) / looked_FIG.sum(-1).clamp_min(1e-12)
         losses.append(-within_FI.clamp_min(1e-6).log()[drawn_FIG.amax(-1) > 0])
     found = torch.cat(losses) if losses else attention_BFN.new_zeros(0)
-    return found.mean() if len(found) else attention_BFN.sum() * 0.0
+    if not len(found):
+        return attention_BFN.sum() * 0.0
+    return found.mean() if count is None else found.sum() / count
 
 
-def findings_loss(logits_BF: Tensor, findings_BF: Tensor, sided_F: Tensor) -> Tensor:
+def places_count(studies: Sequence[str], places: Mapping[str, Tensor], cells_BIG: Tensor) -> int:
+    """Over how many drawn findings and views that show them ``places_loss`` of a batch is a mean."""
+    count = 0
+    for row, study in enumerate(studies):
+        if study in places:
+            drawn_FIG = places[study] * cells_BIG[row, : places[study].shape[1]].cpu()
+            count += int((drawn_FIG.amax(-1) > 0).sum())
+    return count
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """Over how much the losses of a batch are means. A part of a batch divides by the counts of the whole, so that
+    the losses (and the gradients) of its parts add up to those of the whole, however it is divided."""
+
+    studies: int
+    words: int
+    findings: int
+    """Known findings; ``sides``: known sides. (NaN is not known.)"""
+    sides: int
+
+    @classmethod
+    def of(cls, tokens_BT: Tensor, findings_BF: Tensor, sided_F: Tensor) -> Counts:
+        """Of a whole batch. ``sided_F`` as in ``FindingsHead``."""
+        known_F = (~findings_BF.isnan()).sum(0)
+        sides = int(known_F[sided_F.to(known_F.device)].sum())
+        words = int((tokens_BT[:, 1:] != PAD).sum())
+        return cls(len(tokens_BT), words, int(known_F.sum()) - sides, sides)
+
+
+PartLoss = Callable[[slice], Tensor]
+"""The loss of some studies of a batch: over parts that make up the batch it adds up to the loss of the batch."""
+
+
+def encoder_loss(
+    model: ReportModel, batch: Batch, read: Reader, generator: torch.Generator, side: int,
+    places: Mapping[str, Tensor] | None = None, places_weight: float = 0.0,
+) -> PartLoss:  # fmt: skip
+    """Findings read off augmented films of ``side`` pixels; with ``drawn_places``, ``places_weight`` times
+    ``places_loss`` besides. What is drawn at random is drawn for the whole batch."""
+    films_B = (batch.rows_BI >= 0).sum(1)
+    drawn = Draws.of(int(films_B.sum()), side, side, generator)
+    varied = vary(batch, generator)
+    counts = Counts.of(batch.tokens_BT, batch.findings_BF, model.head.sided_F)
+    places = places if places_weight else None
+    shown = 0 if places is None else places_count(batch.studies, places, varied.cells_BIG)
+
+    def of_part(studies: slice) -> Tensor:
+        first = int(films_B[: studies.start].sum())
+        films = slice(first, first + int(films_B[studies].sum()))
+        features_BIGD = read(batch.rows_BI[studies], drawn.part(films))
+        some = varied.part(studies).to(model.device)
+        logits_BF, attention_BFN, _ = model.read_findings(features_BIGD, some.cells_BIG, some.projection_BI)
+        loss = findings_loss(logits_BF, some.findings_BF, model.head.sided_F, counts)
+        if places is None:
+            return loss
+        looked = places_loss(attention_BFN, some.studies, places, some.cells_BIG, shown)
+        return loss + places_weight * looked
+
+    return of_part
+
+
+def findings_loss(
+    logits_BF: Tensor, findings_BF: Tensor, sided_F: Tensor, counts: Counts | None = None
+) -> Tensor:
     """Binary cross-entropy, mean over what is known (NaN is not), plus ``SIDES`` times the same of the sides.
 
     ``sided_F`` as in ``FindingsHead``. The sides have a mean of their own: few findings have a known side, and
-    among all the findings that are absent theirs would hardly be heard.
+    among all the findings that are absent theirs would hardly be heard. ``counts`` of the batch of which this is a
+    part; its own unless given.
     """
     known_BF = ~findings_BF.isnan()
-    losses_BF = F.binary_cross_entropy_with_logits(logits_BF, findings_BF.nan_to_num(0.0), reduction="none")
+    losses_BF = F.binary_cross_entropy_with_logits(
+        logits_BF.float(), findings_BF.nan_to_num(0.0), reduction="none"
+    )
 
-    def mean(of_F: Tensor) -> Tensor:
+    def mean(of_F: Tensor, count: int | None) -> Tensor:
         counted_BF = known_BF & of_F
-        return (losses_BF * counted_BF).sum() / counted_BF.sum().clamp_min(1)
+        total = (losses_BF * counted_BF).sum()
+        return total / (counted_BF.sum().clamp_min(1) if count is None else max(count, 1))
 
-    return mean(~sided_F) + SIDES * mean(sided_F)
+    findings, sides = (None, None) if counts is None else (counts.findings, counts.sides)
+    return mean(~sided_F, findings) + SIDES * mean(sided_F, sides)
 
 
 def decoder_loss(
     model: ReportModel, batch: Batch, read: Reader, generator: torch.Generator, *,
     told: float, coverage: float, findings: float,
-) -> Tensor:  # fmt: skip
-    """Words, coverage and (weight ``findings``) findings; a share ``told`` of the studies is told the truth."""
-    batch = vary(batch, generator)
-    told_B = torch.rand(len(batch.studies), generator=generator) < told
-    told_BF = batch.findings_BF.masked_fill(~told_B.unsqueeze(1), torch.nan)
-    features_BIGD = read(batch.rows_BI, None)
-    memory, logits_BF = model.remember(
-        features_BIGD, batch.cells_BIG, batch.projection_BI, told_BF, batch.background_BS
-    )
-    loss = report_loss(model, memory, batch.tokens_BT, coverage, generator, films=batch.cells_BIG[0].numel())
-    if not findings:
-        return loss
-    return loss + findings * findings_loss(logits_BF, batch.findings_BF, model.head.sided_F)
+) -> PartLoss:  # fmt: skip
+    """Words, coverage and (weight ``findings``) findings; a share ``told`` of the studies is told the truth.
+
+    What is drawn at random is drawn for the whole batch, but for what the decoder draws while it learns (where hard
+    attention looks): that is drawn part by part.
+    """
+    varied = vary(batch, generator)
+    told_B1 = torch.rand(len(batch.studies), 1, generator=generator) < told
+    counts = Counts.of(batch.tokens_BT, batch.findings_BF, model.head.sided_F)
+
+    def of_part(studies: slice) -> Tensor:
+        features_BIGD = read(batch.rows_BI[studies], None)
+        some = varied.part(studies).to(model.device)
+        told_BF = some.findings_BF.masked_fill(~told_B1[studies].to(model.device), torch.nan)
+        memory, logits_BF = model.remember(
+            features_BIGD, some.cells_BIG, some.projection_BI, told_BF, some.background_BS
+        )
+        films = some.cells_BIG[0].numel()
+        loss = report_loss(model, memory, some.tokens_BT, coverage, generator, films=films, counts=counts)
+        if not findings:
+            return loss
+        return loss + findings * findings_loss(logits_BF, some.findings_BF, model.head.sided_F, counts)
+
+    return of_part
 
 
 def report_loss(
     model: ReportModel, memory: Memory, tokens_BT: Tensor, coverage: float,
-    generator: torch.Generator | None = None, *, films: int | None = None,
+    generator: torch.Generator | None = None, *, films: int | None = None, counts: Counts | None = None,
 ) -> Tensor:  # fmt: skip
     """Cross-entropy a token plus ``coverage`` times the doubly stochastic penalty plus what the decoder adds.
 
     The penalty is over the first ``films`` positions (None: all): a film is to be looked at everywhere, a background
-    is not. ``generator`` draws what the decoder draws while it learns; torch's own where None.
+    is not. ``generator`` draws what the decoder draws while it learns; torch's own where None. ``counts`` of the
+    batch of which this is a part; its own unless given.
     """
     logits_BTV, attention_BTN, own = model.decoder.teach(tokens_BT, memory, generator)
     goal_BT = tokens_BT[:, 1:]
-    words = F.cross_entropy(logits_BTV.flatten(0, 1), goal_BT.flatten(), ignore_index=PAD)
-    seen_BTN, there_BN = attention_BTN[..., :films], memory.present_BN[:, :films]
-    return words + coverage * coverage_penalty(seen_BTN, goal_BT != PAD, there_BN) + own
+    words = F.cross_entropy(logits_BTV.float().flatten(0, 1), goal_BT.flatten(), ignore_index=PAD)
+    seen_BTN, there_BN = attention_BTN[..., :films].float(), memory.present_BN[:, :films]
+    penalty = coverage * coverage_penalty(seen_BTN, goal_BT != PAD, there_BN)
+    if counts is None:
+        return words + penalty + own
+    # Means over the words, or the studies, of this part: as much of the batch's as it has of these.
+    share_of_words = (goal_BT != PAD).sum() / counts.words
+    return (words + own) * share_of_words + penalty * (len(tokens_BT) / counts.studies)
 
 
 @torch.no_grad()
@@ -352,11 +431,11 @@ def head_outputs(
     model.eval()
     probabilities, wanted = [], []
     for chunk in in_chunks(len(examples), 32):
-        batch = collate([examples[index] for index in chunk], cells_MG)
+        batch = collate([examples[index] for index in chunk], cells_MG).to(model.device)
         features_BIGD = read(batch.rows_BI, None)
         logits_BF, _, _ = model.read_findings(features_BIGD, batch.cells_BIG, batch.projection_BI)
-        probabilities.append(torch.sigmoid(logits_BF).numpy())
-        wanted.append(batch.findings_BF.numpy())
+        probabilities.append(torch.sigmoid(logits_BF.float()).cpu().numpy())
+        wanted.append(batch.findings_BF.cpu().numpy())
     return np.concatenate(probabilities), np.concatenate(wanted)
 
 
@@ -410,7 +489,7 @@ def greedy_drafts(
     model.eval()
     drafts: list[tuple[str, str]] = []
     for chunk in in_chunks(len(examples), 64):
-        batch = collate([examples[index] for index in chunk], cells_MG)
+        batch = collate([examples[index] for index in chunk], cells_MG).to(model.device)
         memory, _ = model.remember(
             read(batch.rows_BI, None), batch.cells_BIG, batch.projection_BI, None, batch.background_BS
         )

@@ -31,6 +31,7 @@ from hilum.data.batches import (
 )
 from hilum.data.manifest import Dataset
 from hilum.decoding import beam_search, rescored, sample
+from hilum.device import CPU
 from hilum.diagnoses import diagnoses
 from hilum.errors import InputError, RunError
 from hilum.imaging.geometry import Placement, fit_square, place
@@ -94,9 +95,12 @@ class Reporter:
         }
 
     @classmethod
-    def load(cls, folder: Path) -> Reporter:
-        """The reporter of the run in ``folder``. Raises RunError where it is incomplete or damaged."""
-        return cls(checkpoints.load(folder))
+    def load(cls, folder: Path, device: torch.device = CPU) -> Reporter:
+        """The reporter of the run in ``folder``, which computes on ``device``.
+
+        Raises RunError where the run is incomplete or damaged.
+        """
+        return cls(checkpoints.load(folder, device))
 
     @torch.no_grad()
     def report(self, study: Study, root: Path = Path()) -> Draft:
@@ -122,8 +126,9 @@ class Reporter:
             seen.append(view)
         study = replace(study, views=tuple(seen))
         views = ordered_views(study)
-        images = torch.from_numpy(np.stack([fitted[view.id][0] for view in views])).float() / 255.0
-        features_GD = self.run.model.see(images).half().float()
+        pixels = torch.from_numpy(np.stack([fitted[view.id][0] for view in views]))
+        images = pixels.to(self.run.model.device).float() / 255.0
+        features_GD = self.run.model.see(images).half().float().cpu()
         placements = [fitted[view.id][1] for view in views]
         return self._drafts([study], [features_GD], [placements], [warnings])[0]
 
@@ -155,7 +160,8 @@ class Reporter:
             dataset, self.run.info.model.image_size, self.run.model.grid, dataset.root / "cache"
         )
         rows = sorted({row for study in studies for row in _frontal_rows(study, films)})
-        vectors = dict(zip(rows, generic_features(films.pixels_MHW[row] for row in rows), strict=True))
+        found = generic_features((films.pixels_MHW[row] for row in rows), self.run.model.device)
+        vectors = dict(zip(rows, found, strict=True))
         return unit(_by_study(studies, films, lambda row: vectors[row]))
 
     def _films(self, dataset: Dataset) -> tuple[Films, NDArray[np.float16]]:
@@ -175,11 +181,11 @@ class Reporter:
         model, tokenizer = self.run.model, self.run.tokenizer
         seen = self._seen(studies, features, placements)
         memory, logits_BF, heads = self.remember(studies, seen)
-        probabilities_BF = torch.sigmoid(logits_BF)
+        probabilities_BF = torch.sigmoid(logits_BF).cpu()
         positions = seen.cells_BIG[0].numel()  # behind them stand the words of the background
         evidence_BFN = model.head.evidence(
             memory.features_BND[:, :positions], memory.present_BN[:, :positions]
-        ).numpy()
+        ).cpu().numpy()  # fmt: skip
         found = self._chosen(memory, heads)
         finished = [(*one.hypothesis.tokens, *((END,) if one.hypothesis.finished else ())) for one in found]
         drafts = []
@@ -220,16 +226,17 @@ class Reporter:
     def _chosen(self, memory: Memory, heads: Sequence[Verdict]) -> list[Choice]:
         """The best draft of each study, of the beams and, where the run draws any, the samples (``choice``)."""
         decoder, search = self.run.model.decoder, self.run.info.search
-        banned_BV = torch.stack([self._banned(head.called) for head in heads])
+        banned_BV = torch.stack([self._banned(head.called) for head in heads]).to(self.run.model.device)
         candidates = beam_search(decoder, memory, search, banned_BV)
         if search.samples:
             drawn = sample(decoder, memory, search, banned_BV)
             candidates = [[*beams, *draws] for beams, draws in zip(candidates, drawn, strict=True)]
         elif not search.consensus and not search.consistent:
             return [Choice(best[0]) for best in candidates]
+        each = torch.arange(len(heads), device=banned_BV.device).split(1)
         return [
-            self._chooser.choose(some, head, partial(rescored, decoder, memory.select(torch.tensor([study]))))
-            for study, (some, head) in enumerate(zip(candidates, heads, strict=True))
+            self._chooser.choose(some, head, partial(rescored, decoder, memory.select(study)))
+            for study, some, head in zip(each, candidates, heads, strict=True)
         ]
 
     @torch.no_grad()
@@ -261,17 +268,18 @@ class Reporter:
                 cells_BIG[index, row] = torch.from_numpy(cells)
                 projection_BI[index, row] = PROJECTION_INDEX[view.projection]
                 features_BIGD[index, row] = features[index][row]
-        return Seen(features_BIGD, cells_BIG, projection_BI)
+        device = model.device
+        return Seen(features_BIGD.to(device), cells_BIG.to(device), projection_BI.to(device))
 
     def remember(self, studies: Sequence[Study], seen: Seen) -> tuple[Memory, Tensor, list[Verdict]]:
         """The memory from which ``studies`` are drafted, the head's logits (B, F), and its verdict on each."""
         model = self.run.model
         logits_BF, _, placed_BND = model.read_findings(*seen)
-        heads = [self._verdict(row) for row in torch.sigmoid(logits_BF)]
-        told_BF = torch.stack([self._told(head.called) for head in heads])
+        heads = [self._verdict(row) for row in torch.sigmoid(logits_BF).cpu()]
+        told_BF = torch.stack([self._told(head.called) for head in heads]).to(model.device)
         asked_BS = pad_rows(
             [background(study, self.run.tokenizer, model.config.background) for study in studies]
-        )
+        ).to(model.device)
         return model.tell(placed_BND, seen.cells_BIG, logits_BF, told_BF, asked_BS), logits_BF, heads
 
     def _verdict(self, probabilities_F: Tensor) -> Verdict:

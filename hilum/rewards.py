@@ -226,6 +226,7 @@ def reward_loss(
     told_B1 = torch.rand(len(batch.studies), 1, generator=generator) < told
     told_BF = batch.findings_BF.masked_fill(~told_B1, torch.nan)
     model.eval()
+    batch, told_BF = batch.to(model.device), told_BF.to(model.device)
     memory, _ = model.remember(
         read(batch.rows_BI, None), batch.cells_BIG, batch.projection_BI, told_BF, batch.background_BS
     )

@@ -16,7 +16,7 @@ import signal
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -27,17 +27,20 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from hilum import allocator, atomic, checkpoints, objectives, rewards
+from hilum import allocator, atomic, checkpoints, objectives, parallel, rewards
+from hilum.averaging import WeightAverage
 from hilum.data import manifest, splits
 from hilum.data.batches import SECTIONS, Batch, Example, collate, epoch_order, example, load_films
 from hilum.data.targets import HEAD_FINDINGS
 from hilum.decoding import SearchConfig
+from hilum.device import CPU, compute_alike, on_cpu
 from hilum.errors import DataError, InputError, Interrupted, TrainingError
 from hilum.metrics.frequencies import Frequencies
 from hilum.models.decoders import begin_with
 from hilum.models.encoders import EncoderShape, weights
 from hilum.models.report_model import ModelConfig, ReportModel
-from hilum.objectives import has_films, learnable
+from hilum.objectives import PartLoss, has_films, learnable
+from hilum.precision import Arithmetic, Precision
 from hilum.progress import track
 from hilum.text import embeddings
 from hilum.text.normal import normalise
@@ -51,7 +54,10 @@ RELEASE_STEPS = 25
 @dataclass(frozen=True, slots=True)
 class StageConfig:
     """How long and how fast a stage learns. The rate warms up over ``warmup`` of the steps, then falls as a
-    half cosine; training stops after ``patience`` epochs without a better validation score."""
+    half cosine; training stops after ``patience`` epochs without a better validation score. ``average`` is the decay
+    of an exponential average of the weights (0: none), which then is what is validated and kept. ``micro_batch``: so
+    many studies go through the model at once (0: the whole batch), their gradients added up: less memory, and but
+    for the statistics of batch norms and for dropout the same step."""
 
     epochs: int
     batch_size: int
@@ -60,6 +66,8 @@ class StageConfig:
     warmup: float = 0.1
     patience: int = 4
     clip: float = 1.0
+    average: float = 0.0
+    micro_batch: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +105,7 @@ class TrainConfig:
     reward_stage: StageConfig = field(
         default_factory=lambda: StageConfig(epochs=4, batch_size=16, rate=3e-4, weight_decay=0.0)
     )
+    precision: Precision = "auto"
 
 
 @dataclass(slots=True)
@@ -115,9 +124,12 @@ class _Progress:
 
 
 def train(
-    config: TrainConfig, data: Path, out: Path, *, resume: bool = False, start: Path | None = None
-) -> checkpoints.RunInfo:
-    """Trains ``config`` on the data set in ``data`` and writes the run folder ``out``.
+    config: TrainConfig, data: Path, out: Path, *, resume: bool = False, start: Path | None = None,
+    device: torch.device = CPU,
+) -> checkpoints.RunInfo:  # fmt: skip
+    """Trains ``config`` on the data set in ``data``, on ``device``, and writes the run folder ``out``.
+
+    One of several processes that ``torchrun`` has started does its share (``hilum.parallel``).
 
     ``start`` is a finished run of the same data and split: its model, vocabulary and search are taken as they are,
     and only the stage "reward" is trained. Raises InputError where it is of others, or ``config`` has no such stage.
@@ -125,8 +137,17 @@ def train(
     Raises RunError where ``out`` is not empty and ``resume`` is not asked for (or has nothing to resume, or was
     started with another configuration or other data), DataError for an unusable data set, InputError, FetchError
     or MissingDependencyError where the encoder's weights cannot be had, TrainingError with the batch's study ids
-    where the loss is not finite, and Interrupted after SIGTERM or SIGINT, with the state saved.
+    where the loss is not finite, or where another process was lost, and Interrupted after SIGTERM or SIGINT, with
+    the state saved.
     """
+    with parallel.gathered(device) as team:
+        return _train(config, data, out, resume, start, team)
+
+
+def _train(
+    config: TrainConfig, data: Path, out: Path, resume: bool, start: Path | None, team: parallel.Team
+) -> checkpoints.RunInfo:
+    device = team.device
     dataset = manifest.read(data, need_images=True)
     split = splits.read(data, config.split)
     by_id = dataset.by_id()
@@ -161,8 +182,9 @@ def train(
     config = replace(config, model=shape)
     fingerprint = _fingerprint(config, data, begun, published)
     saved = checkpoints.resumable(out, fingerprint, resume)
+    team.wait()  # before anything is written to ``out``
 
-    torch.use_deterministic_algorithms(True)
+    compute_alike(device)
     torch.manual_seed(config.seed)
     model = begun.model if begun is not None else ReportModel(shape)
     if published is not None and saved is None:
@@ -173,7 +195,8 @@ def train(
             seed=config.seed,
         )  # fmt: skip
         begin_with(model.decoder.embed, *vectors.rows(tokenizer.words))
-    films = load_films(dataset, shape.image_size, model.grid, data / "cache")
+    model.to(device)
+    films = team.in_turn(lambda: load_films(dataset, shape.image_size, model.grid, data / "cache"))
     seen, examples, held_out = (
         [
             example(
@@ -197,16 +220,18 @@ def train(
         files = _Files(out, fingerprint, log, stop)
         if progress.stage == "encoder":
             assert config.encoder is not None
-            see = objectives.encoder_reader(model, films, data / "cache")
+            see = team.in_turn(lambda: objectives.encoder_reader(model, films, data / "cache"))
             places = (
                 objectives.drawn_places(dataset, seeing, shape.findings, shape.image_size, model.grid)
                 if config.drawn_places
                 else None
             )
 
-            def encoder_loss(batch: Batch, step: int) -> Tensor:
-                generator = _generator(config, "encoder", step)
-                return objectives.encoder_loss(model, batch, see, generator, places, config.drawn_places)
+            def encoder_loss(batch: Batch, step: int) -> PartLoss:
+                generator, side = _generator(config, "encoder", step), shape.image_size
+                return objectives.encoder_loss(
+                    model, batch, see, generator, side, places, config.drawn_places
+                )
 
             def encoder_score() -> dict[str, float]:
                 outputs = objectives.head_outputs(model, held_out, cells, see)
@@ -214,17 +239,20 @@ def train(
 
             _run_stage(
                 config, config.encoder, model, model.learning_parameters(), progress, seen, cells,
-                encoder_loss, encoder_score, saved, files,
+                encoder_loss, encoder_score, saved, files, team,
             )  # fmt: skip
             saved, progress = None, _Progress("decoder")
-        read = objectives.feature_reader(objectives.cached_features(model, films, data / "cache"))
+        features_MGD = team.in_turn(lambda: objectives.cached_features(model, films, data / "cache"))
+        read = objectives.feature_reader(features_MGD, device)
+
+        def head_outputs() -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+            return objectives.head_outputs(model, held_out, cells, read)
+
         if config.encoder is not None and saved is None and progress.stage == "decoder":
-            chosen = objectives.thresholds(
-                *objectives.head_outputs(model, held_out, cells, read), shape.findings
-            )
+            chosen = objectives.thresholds(*team.agree(head_outputs), shape.findings)
             model.decision_F.copy_(objectives.decisions(chosen, shape.findings))
 
-        def decoder_loss(batch: Batch, step: int) -> Tensor:
+        def decoder_loss(batch: Batch, step: int) -> PartLoss:
             generator = _generator(config, "decoder", step)
             return objectives.decoder_loss(
                 model, batch, read, generator,
@@ -242,19 +270,26 @@ def train(
         if progress.stage == "decoder":
             _run_stage(
                 config, config.decoder, model, writing, progress, examples, cells,
-                decoder_loss, decoder_score, saved, files,
+                decoder_loss, decoder_score, saved, files, team,
             )  # fmt: skip
             saved, progress = None, _Progress("reward")
         if config.reward is not None:
             reports = {study.id: rewards.joined(objectives.texts(study)) for study in learning}
             judge = rewards.Judge(config.reward, list(reports.values()))
 
-            def reward_loss(batch: Batch, step: int) -> Tensor:
-                loss = rewards.reward_loss(
-                    model, batch, read, _generator(config, "reward", step), [reports[one] for one in batch.studies],
-                    judge, tokenizer, told=config.told, longest=config.search.max_tokens,
-                )  # fmt: skip
-                return loss + judge.config.words * decoder_loss(batch, step) if judge.config.words else loss
+            def reward_loss(batch: Batch, step: int) -> PartLoss:
+                generator, words = _generator(config, "reward", step), decoder_loss(batch, step)
+
+                def of_part(studies: slice) -> Tensor:
+                    part = batch.part(studies)
+                    loss = rewards.reward_loss(
+                        model, part, read, generator, [reports[one] for one in part.studies],
+                        judge, tokenizer, told=config.told, longest=config.search.max_tokens,
+                    )  # fmt: skip
+                    loss = loss * (len(part.studies) / len(batch.studies))
+                    return loss + judge.config.words * words(studies) if judge.config.words else loss
+
+                return of_part
 
             def reward_score() -> dict[str, float]:
                 drafts = objectives.greedy_drafts(model, held_out, cells, read, tokenizer, config.search)
@@ -262,16 +297,17 @@ def train(
                 return {**objectives.drafts_score(drafts, references), **worth}
 
             if saved is None:  # what it starts from is kept where no epoch is better
-                before = reward_score()
+                before = team.agree(reward_score)
                 progress.best = before["score"]
                 log.append({"stage": "reward", "epoch": 0, **before})
-                with atomic.replacing(out / BEST["reward"]) as temporary:
-                    torch.save(model.state_dict(), temporary)
+                if team.first:
+                    with atomic.replacing(out / BEST["reward"]) as temporary:
+                        torch.save(on_cpu(model.state_dict()), temporary)
             _run_stage(
                 config, config.reward_stage, model, list(model.writing_parameters()), progress, examples, cells,
-                reward_loss, reward_score, saved, files,
+                reward_loss, reward_score, saved, files, team,
             )  # fmt: skip
-    outputs = objectives.head_outputs(model, held_out, cells, read)
+    outputs = team.agree(head_outputs)
     thresholds = objectives.thresholds(*outputs, shape.findings)
     described = msgspec.to_builtins(config)
     trained_on = _described(dataset.info.name, len(learning), len(seeing))
@@ -285,10 +321,14 @@ def train(
         started_from=begun.info.started_from if begun else published.origin if published else None,
     )  # fmt: skip
     frequencies = Frequencies.of(" ".join(filter(None, objectives.texts(study))) for study in learning)
-    info = checkpoints.save(out, info, model, tokenizer, frequencies)
-    for name in (checkpoints.RESUME, *BEST.values()):
-        (out / name).unlink(missing_ok=True)
-    return info
+
+    def finish() -> checkpoints.RunInfo:
+        stamped = checkpoints.save(out, info, model, tokenizer, frequencies)
+        for name in (checkpoints.RESUME, *BEST.values()):
+            (out / name).unlink(missing_ok=True)
+        return stamped
+
+    return team.agree(finish)
 
 
 @dataclass(frozen=True, slots=True)
@@ -304,75 +344,101 @@ class _Files:
 def _run_stage(
     config: TrainConfig, stage: StageConfig, model: ReportModel, trained: Sequence[nn.Parameter],
     progress: _Progress, examples: Sequence[Example], cells_MG: NDArray[np.bool_],
-    loss_of: Callable[[Batch, int], Tensor], score: Callable[[], dict[str, float]],
-    saved: dict[str, Any] | None, files: _Files,
+    loss_of: Callable[[Batch, int], PartLoss], score: Callable[[], dict[str, float]],
+    saved: dict[str, Any] | None, files: _Files, team: parallel.Team,
 ) -> None:  # fmt: skip
     """The loop. Leaves the best epoch's weights (by ``score()["score"]``) in ``model``."""
     model.requires_grad_(False)
     for parameter in trained:
         parameter.requires_grad_(True)
     optimiser = torch.optim.AdamW(trained, lr=stage.rate, weight_decay=stage.weight_decay)
+    average = WeightAverage(model, stage.average) if stage.average else None
+    arithmetic = Arithmetic.choose(config.precision, model.device)
     if saved is not None:
         optimiser.load_state_dict(saved["optimiser"])
+        if saved.get("scaler") and arithmetic.scaler.is_enabled():
+            arithmetic.scaler.load_state_dict(saved["scaler"])
+        if average is not None:
+            average.load(saved["average"])
+    statistics = parallel.running_statistics(model)
     lengths = [len(example.tokens) for example in examples]
     total = stage.epochs * math.ceil(len(examples) / stage.batch_size)
     last_save = time.monotonic()
 
     def save() -> None:
+        if not team.first:
+            return
         state = {
             "fingerprint": files.fingerprint, "progress": asdict(progress), "log": files.log,
             "model": model.state_dict(), "optimiser": optimiser.state_dict(),
+            "scaler": arithmetic.scaler.state_dict(), "average": average.state() if average else None,
         }  # fmt: skip
         lines = b"".join(msgspec.json.encode(line) + b"\n" for line in files.log)
         atomic.write_bytes(files.out / "log.jsonl", lines)
         with atomic.replacing(files.out / checkpoints.RESUME) as temporary:
-            torch.save(state, temporary)
+            torch.save(on_cpu(state), temporary)
 
     while progress.epoch < stage.epochs and progress.epoch - progress.best_epoch <= stage.patience:
         started = time.monotonic()
         order = epoch_order(lengths, stage.batch_size, config.seed, progress.epoch)
         what = f"{progress.stage} epoch {progress.epoch + 1}/{stage.epochs}"
-        for chosen in track(order[progress.batch :], what, len(order), progress.batch):
+        ahead = order[progress.batch :]
+        for chosen in track(ahead, what, len(order), progress.batch) if team.first else ahead:
             model.train()
-            torch.manual_seed(_seed(config, progress.stage, progress.step))  # dropout
+            torch.manual_seed(_seed(config, progress.stage, progress.step) + team.rank)  # dropout
             for group in optimiser.param_groups:
                 group["lr"] = stage.rate * _schedule(progress.step, total, stage.warmup)
             batch = collate([examples[index] for index in chosen], cells_MG)
-            loss = loss_of(batch, progress.step)
-            if not torch.isfinite(loss):
-                fault = f"the loss is {loss.item()} in {what}, step {progress.step}"
+            optimiser.zero_grad(set_to_none=True)
+            loss_of_part, loss = loss_of(batch, progress.step), 0.0
+            for part in team.share(len(chosen), stage.micro_batch):
+                with arithmetic.forward():
+                    part_loss = loss_of_part(part)
+                arithmetic.backward(part_loss)
+                loss += part_loss.item()
+            due = files.stop.is_set() or (team.first and time.monotonic() - last_save >= config.save_seconds)
+            loss, stopping, saving = team.add_up(trained, statistics, loss, files.stop.is_set(), due)
+            if not math.isfinite(loss):
+                fault = f"the loss is {loss} in {what}, step {progress.step}"
                 raise TrainingError(
                     f"{fault}; studies {', '.join(batch.studies)}", where=files.out,
                     fix="look at these films, or lower the rate",
                 )  # fmt: skip
-            optimiser.zero_grad(set_to_none=True)
-            loss.backward()  # type: ignore[no-untyped-call]
+            arithmetic.scaler.unscale_(optimiser)
             nn.utils.clip_grad_norm_(trained, stage.clip)
-            optimiser.step()
+            arithmetic.scaler.step(optimiser)
+            arithmetic.scaler.update()
+            if average is not None:
+                average.update(progress.step)
             progress.step, progress.batch = progress.step + 1, progress.batch + 1
-            progress.loss_sum += loss.item()
+            progress.loss_sum += loss
             if progress.step % RELEASE_STEPS == 0:
                 allocator.release_holes()
-            if files.stop.is_set() or time.monotonic() - last_save >= config.save_seconds:
+            if saving:
                 save()
                 last_save = time.monotonic()
-            if files.stop.is_set():
+            if stopping:
                 raise Interrupted(
                     "stopped as asked, its state is saved", where=files.out, fix="go on: --resume"
                 )
         model.eval()
-        scores = score()
+        with average.applied() if average is not None else nullcontext():
+            scores = team.agree(score)
+            better = scores["score"] >= progress.best  # of equals the later: it has learnt more
+            if better:
+                progress.best, progress.best_epoch = scores["score"], progress.epoch
+            if better and team.first:
+                # Before the state that speaks of it: killed in between, the epoch is done again and writes the same.
+                with atomic.replacing(files.out / BEST[progress.stage]) as temporary:
+                    torch.save(on_cpu(model.state_dict()), temporary)
         entry = {"stage": progress.stage, "epoch": progress.epoch + 1, "loss": progress.loss_sum / len(order)}
         files.log.append({**entry, **scores, "seconds": round(time.monotonic() - started, 1)})
-        if scores["score"] >= progress.best:  # of equals the later: it has learnt more
-            progress.best, progress.best_epoch = scores["score"], progress.epoch
-            # Before the state that speaks of it: killed in between, the epoch is done again and writes the same.
-            with atomic.replacing(files.out / BEST[progress.stage]) as temporary:
-                torch.save(model.state_dict(), temporary)
         progress.epoch, progress.batch, progress.loss_sum = progress.epoch + 1, 0, 0.0
         save()
         last_save = time.monotonic()
-    model.load_state_dict(torch.load(files.out / BEST[progress.stage], weights_only=True))
+    team.wait()  # until the first process has written it
+    model.load_state_dict(torch.load(files.out / BEST[progress.stage], map_location=CPU, weights_only=True))
+    team.wait()  # until all have read it
     model.eval()
 
 
@@ -424,15 +490,15 @@ def _fingerprint(
     where the encoder's weights lie."""
     described = msgspec.to_builtins(replace(config, save_seconds=0.0))
     # States from before there was a choice can still be resumed.
-    if config.word_vectors is None:
-        del described["word_vectors"]
+    _drop(described, word_vectors=None, drawn_places=0.0, precision="auto")
     if not config.model.background:
         del described["model"]["background"]
     if config.model.decoder == "soft-lstm":
         for name in ("decoder", "layers", "heads"):
             del described["model"][name]
-    if not config.drawn_places:
-        del described["drawn_places"]
+    for stage in (described["encoder"], described["decoder"], described["reward_stage"]):
+        if stage is not None:
+            _drop(stage, average=0.0, micro_batch=0)
     if config.reward is None:
         del described["reward"], described["reward_stage"]
     if begun is not None:
@@ -447,6 +513,12 @@ def _fingerprint(
         if described["model"][name] == unchosen:
             del described["model"][name]
     return hashlib.sha256(msgspec.json.encode([described, _sha256(data / "studies.jsonl")])).hexdigest()
+
+
+def _drop(described: dict[str, Any], **defaults: object) -> None:
+    for name, value in defaults.items():
+        if described[name] == value:
+            del described[name]
 
 
 @contextmanager

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import signal
@@ -18,12 +19,14 @@ from hilum import checkpoints, objectives, training
 from hilum.data import manifest, splits
 from hilum.data.manifest import DatasetInfo
 from hilum.errors import DataError, InputError, Interrupted, RunError, TrainingError
+from hilum.models.report_model import ReportModel
 from hilum.recipes import RECIPES, tiny
 from hilum.reporter import Reporter
 from hilum.study import Report
 from hilum.training import StageConfig
 from tests import encoders_made, made
 
+OLD_STAGE = {"epochs", "batch_size", "rate", "weight_decay", "warmup", "patience", "clip"}
 ONE_THREAD = {**os.environ, "OMP_NUM_THREADS": "1"}
 
 
@@ -165,6 +168,91 @@ def test_a_resumed_run_shares_its_decoder_and_what_shapes_it(tmp_path: Path) -> 
     assert shared(layers=5) == shared()  # nothing to an LSTM, as before there was a choice
     named = {shared(), *(shared(decoder=name) for name in ("soft-gru", "hard-lstm", "transformer"))}
     assert len({*named, shared(decoder="transformer", layers=5)}) == 5
+
+
+def test_averaged_weights_are_validated_kept_and_resumed_exactly(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Every epoch's score is taken of the averaged weights, the last of them are the run's; the steps go on from
+    the weights themselves; and a run that was killed after a step ends in the same weights."""
+    data = tmp_path / "data"
+    made.dataset(data, 30)
+    plain = replace(tiny(), encoder=None, decoder=StageConfig(epochs=3, batch_size=8, rate=5e-3, patience=9))
+    config = replace(plain, decoder=replace(plain.decoder, average=0.5))
+    scored: list[dict[str, torch.Tensor]] = []
+    score = objectives.writing_score
+
+    def rising(model: ReportModel, *more: object) -> dict[str, float]:
+        score(model, *more)  # type: ignore[arg-type]
+        scored.append({name: one.clone() for name, one in model.state_dict().items()})
+        return {"score": float(len(scored))}
+
+    monkeypatch.setattr(objectives, "writing_score", rising)
+    training.train(plain, data, tmp_path / "plain")
+    own = scored.copy()
+    scored.clear()
+    training.train(config, data, tmp_path / "whole")
+    kept = checkpoints.load(tmp_path / "whole").model.state_dict()
+    for name, one in kept.items():
+        assert torch.equal(one, scored[-1][name]), name
+    name = "decoder.out.weight"
+    assert 0 < (own[0][name] - scored[0][name]).abs().max() < 0.1
+
+    save, saves = torch.save, []
+
+    def killed(state: object, path: Path) -> None:
+        save(state, path)
+        saves.append(path)
+        if len(saves) == 6:
+            raise KeyboardInterrupt
+
+    scored.clear()
+    monkeypatch.setattr(torch, "save", killed)
+    with pytest.raises(KeyboardInterrupt):
+        training.train(config, data, tmp_path / "killed")
+    monkeypatch.setattr(torch, "save", save)
+    training.train(config, data, tmp_path / "killed", resume=True)
+    assert weights(tmp_path / "killed") == weights(tmp_path / "whole")
+
+
+def test_states_from_before_a_choice_can_still_be_resumed(tmp_path: Path) -> None:
+    """A field at its default is no part of the fingerprint, another value is."""
+    data = tmp_path / "data"
+    made.dataset(data, 3)
+    config = tiny()
+    before = training.msgspec.to_builtins(replace(config, save_seconds=0.0))
+    for name in ("word_vectors", "precision"):
+        del before[name]
+    for stage in ("encoder", "decoder"):
+        for name in sorted(set(before[stage]) - OLD_STAGE):
+            del before[stage][name]
+    described = [before, training._sha256(data / "studies.jsonl")]
+    old = hashlib.sha256(training.msgspec.json.encode(described)).hexdigest()
+    assert training._fingerprint(config, data) == old
+    others = (
+        replace(config, precision="bfloat16"),
+        replace(config, decoder=replace(config.decoder, average=0.9)),
+    )
+    for other in others:
+        assert training._fingerprint(other, data) != old
+
+
+def test_half_of_the_bits_learn_nearly_the_same(tmp_path: Path) -> None:
+    """bfloat16 by name also works on the processor (slowly): weights stay in float32, the losses are near."""
+    data = tmp_path / "data"
+    made.dataset(data, 30)
+    config = replace(
+        tiny(), encoder=replace(tiny().encoder, epochs=1), decoder=replace(tiny().decoder, epochs=1)
+    )
+    losses = []
+    for precision in ("float32", "bfloat16"):
+        run = tmp_path / precision
+        training.train(replace(config, precision=precision), data, run)
+        losses.append([json.loads(line)["loss"] for line in (run / "log.jsonl").read_text().splitlines()])
+        dtypes = {one.dtype for one in checkpoints.load(run).model.state_dict().values()}
+        assert dtypes == {torch.float32}
+    assert losses[0] != losses[1]
+    assert losses[0] == pytest.approx(losses[1], rel=0.05)
 
 
 def test_two_runs_of_one_seed_are_equal_and_of_two_are_not(tmp_path: Path) -> None:

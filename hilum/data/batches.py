@@ -6,8 +6,9 @@ import hashlib
 import json
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -68,9 +69,9 @@ class Example:
 class Batch:
     """B studies, padded to the most views and the longest report among them.
 
-    ``rows_BI`` int64 film rows, -1 where there is no view · ``projection_BI`` int64 · ``cells_BIG`` bool ·
-    ``tokens_BT`` int64, padded with PAD · ``findings_BF`` float32, NaN where unknown · ``background_BS`` int64,
-    padded with PAD, S = 0 where there is none.
+    ``rows_BI`` int64 film rows, -1 where there is no view, always on the processor · ``projection_BI`` int64 ·
+    ``cells_BIG`` bool · ``tokens_BT`` int64, padded with PAD · ``findings_BF`` float32, NaN where unknown ·
+    ``background_BS`` int64, padded with PAD, S = 0 where there is none.
     """
 
     studies: tuple[str, ...]
@@ -80,6 +81,22 @@ class Batch:
     tokens_BT: Tensor
     findings_BF: Tensor
     background_BS: Tensor
+
+    def to(self, device: torch.device) -> Batch:
+        """The batch on ``device``; ``rows_BI`` stay on the processor, where films are looked up by them."""
+        return self._each(lambda name, part: part if name == "rows_BI" else part.to(device))
+
+    def part(self, studies: slice) -> Batch:
+        """Some of its studies, as padded as they are."""
+        return replace(self._each(lambda _, part: part[studies]), studies=self.studies[studies])
+
+    def _each(self, change: Callable[[str, Tensor], Tensor]) -> Batch:
+        changed: dict[str, Any] = {}
+        for one in fields(self):
+            part = getattr(self, one.name)
+            if isinstance(part, Tensor):
+                changed[one.name] = change(one.name, part)
+        return replace(self, **changed)
 
 
 def ordered_views(study: Study) -> list[View]:

@@ -6,15 +6,34 @@ A film is never mirrored: reports say left and right, and the heart lies on one 
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 from torch.nn import functional
 
 
+@dataclass(frozen=True, slots=True)
+class Draws:
+    """What chance says of B films: ``uniform_8B`` in [-1, 1), and the grain ``noise_B1HW``, standard normal."""
+
+    uniform_8B: Tensor
+    noise_B1HW: Tensor
+
+    @classmethod
+    def of(cls, batch: int, height: int, width: int, generator: torch.Generator) -> Draws:
+        """Drawn from ``generator`` (of the processor); how much is taken from it depends on the shape alone."""
+        uniform_8B = torch.rand(8, batch, generator=generator) * 2 - 1
+        return cls(uniform_8B, torch.randn(batch, 1, height, width, generator=generator))
+
+    def part(self, films: slice) -> Draws:
+        """What it says of some of the films."""
+        return Draws(self.uniform_8B[:, films], self.noise_B1HW[films])
+
+
 def augment(
     images: Tensor,
-    generator: torch.Generator,
+    chance: torch.Generator | Draws,
     *,
     rotate_degrees: float = 7.0,
     shift: float = 0.04,
@@ -26,9 +45,8 @@ def augment(
     """A changed copy of ``images``, each image changed on its own; same shape, dtype and device.
 
     ``images`` is (B, H, W) or (B, C, H, W), floating, in [0, 1], and so is what comes back. The channels of
-    an image change alike. What is drawn depends on ``generator`` alone (a CPU generator), and how much is
-    taken from it depends on the shape alone, not on the settings. The settings are the ends of uniform
-    ranges:
+    an image change alike. ``chance`` is what was drawn for them, or the generator (of the processor) to draw it
+    from; it does not depend on the settings, which are the ends of uniform ranges:
 
     - ``rotate_degrees``: turned by ± this about the middle;
     - ``shift``: moved by ± this share of the height and the width;
@@ -48,8 +66,8 @@ def augment(
         raise ValueError("the settings of augment are ends of ranges and cannot be negative")
     images_BCHW = images if images.dim() == 4 else images[:, None]
     batch, _, height, width = images_BCHW.shape
-    draws_8B = torch.rand(8, batch, generator=generator) * 2 - 1
-    noise_B1HW = torch.randn(batch, 1, height, width, generator=generator)
+    drawn = chance if isinstance(chance, Draws) else Draws.of(batch, height, width, chance)
+    draws_8B, noise_B1HW = drawn.uniform_8B, drawn.noise_B1HW
 
     angle_B = draws_8B[0] * math.radians(rotate_degrees)
     size_B = torch.exp(draws_8B[1] * math.log1p(scale))

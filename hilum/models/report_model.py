@@ -111,6 +111,11 @@ class ReportModel(nn.Module):
         )  # fmt: skip
         nn.init.normal_(self.projection.weight, std=0.02)
 
+    @property
+    def device(self) -> torch.device:
+        """Where the model is."""
+        return self.position_GD.device
+
     def reading_parameters(self) -> Iterator[nn.Parameter]:
         """What stands between cached features and the decoder: places, norm and findings head."""
         yield self.position_GD

@@ -16,22 +16,25 @@ GENERIC = "efficientnet-lite0"
 
 
 @torch.no_grad()
-def generic_features(films: Iterable[NDArray[np.uint8]]) -> NDArray[np.float32]:
+def generic_features(
+    films: Iterable[NDArray[np.uint8]], device: torch.device | None = None
+) -> NDArray[np.float32]:
     """One vector a film, (M, 320), by an encoder that has seen ImageNet and no radiograph: mean of its last map.
 
     ``films`` are squares of equal size, 0 … 255. What such features find is a floor: it looks, and has learnt
-    nothing about findings. Raises MissingDependencyError where the ImageNet weights are not installed.
+    nothing about findings. Computed on ``device`` (the processor unless given). Raises MissingDependencyError where
+    the ImageNet weights are not installed.
     """
     encoder = encoders.build(GENERIC)
     encoder.load_state_dict(weights.find(GENERIC).state)
-    encoder.eval()
+    encoder.eval().to(device)
     rows: list[NDArray[np.float32]] = []
     chunk: list[NDArray[np.uint8]] = []
 
     def flush() -> None:
         if chunk:
-            images = torch.from_numpy(np.stack(chunk)).float() / 255.0
-            rows.append(encoder(images)[-1].mean((2, 3)).numpy())
+            images = torch.from_numpy(np.stack(chunk)).to(device).float() / 255.0
+            rows.append(encoder(images)[-1].mean((2, 3)).cpu().numpy())
             chunk.clear()
 
     for film in films:

@@ -74,6 +74,11 @@ class SummaryModel(nn.Module):
         writer.out.weight = embed.weight
         self.decoder = PointerGenerator(writer, config.attention)
 
+    @property
+    def device(self) -> torch.device:
+        """Where the model is."""
+        return self.encoder.embed.weight.device
+
     def read(self, sources: Sources, shown: Sources | None = None) -> tuple[Memory, Copying]:
         """What was read, and the decoder that may copy from it. ``shown`` are the words that the encoder sees,
         where they are not those that can be copied (word dropout)."""

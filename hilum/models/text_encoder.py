@@ -27,6 +27,10 @@ class Sources(NamedTuple):
     findings_BT: Tensor
     indication_BS: Tensor
 
+    def to(self, device: torch.device) -> Sources:
+        """The same on ``device``."""
+        return Sources(*(part.to(device) for part in self))
+
     def positions_BN(self) -> Tensor:
         """The ids in the order of the memory's positions, N = T + S."""
         return torch.cat([self.findings_BT, self.indication_BS], 1)

@@ -18,10 +18,12 @@ from typing import Any
 import msgspec
 import safetensors
 import safetensors.torch
+import torch
 from torch import Tensor
 
 from hilum import atomic, checkpoints
 from hilum.decoding import SearchConfig
+from hilum.device import CPU
 from hilum.errors import RunError
 from hilum.models.summary_model import SummaryConfig, SummaryModel
 from hilum.study import DISCLAIMER
@@ -55,8 +57,11 @@ class SummaryRun:
     tokenizer: Tokenizer
 
 
-def load(folder: Path) -> SummaryRun:
-    """Loads a run and checks every file against the checksums. Raises RunError naming what is wrong."""
+def load(folder: Path, device: torch.device = CPU) -> SummaryRun:
+    """Loads a run, its models onto ``device``, and checks every file against the checksums.
+
+    Raises RunError naming what is wrong.
+    """
     info = read_info(folder)
     tokenizer = Tokenizer.from_json(
         checkpoints.checked(folder / "tokenizer.json", info.tokenizer_sha256).decode()
@@ -70,7 +75,7 @@ def load(folder: Path) -> SummaryRun:
         except (ValueError, RuntimeError, safetensors.SafetensorError) as error:
             what = f"its weights and its configuration do not fit together ({error})"
             raise RunError(what[:300], where=folder, fix="restore the folder or train anew") from None
-        models.append(model.eval())
+        models.append(model.eval().to(device))
     if len(tokenizer) != info.model.vocabulary or not models:
         what = f"{len(tokenizer)} words and {len(models)} models, but config.json says otherwise"
         raise RunError(what, where=folder, fix="restore the folder or train anew")

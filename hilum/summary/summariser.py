@@ -6,6 +6,9 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import torch
+
+from hilum.device import CPU
 from hilum.models.summary_model import Source
 from hilum.study import DISCLAIMER
 from hilum.summary import runs
@@ -39,9 +42,9 @@ class Summariser:
     run: runs.SummaryRun
 
     @classmethod
-    def load(cls, folder: Path) -> Summariser:
-        """Of a run folder. Raises RunError naming what is wrong with it."""
-        return cls(runs.load(folder))
+    def load(cls, folder: Path, device: torch.device = CPU) -> Summariser:
+        """Of a run folder; it computes on ``device``. Raises RunError naming what is wrong with the folder."""
+        return cls(runs.load(folder, device))
 
     def summarise(self, requests: Sequence[Request], show: Show = iter) -> list[Impression]:
         """The drafts, in the order of ``requests``. ``show`` may display progress over the batches.

@@ -23,6 +23,7 @@ from hilum import atomic, checkpoints
 from hilum.data import manifest, splits
 from hilum.data.batches import epoch_order
 from hilum.decoding import SearchConfig
+from hilum.device import CPU, compute_alike, on_cpu
 from hilum.errors import DataError, TrainingError
 from hilum.metrics import rouge
 from hilum.models.summary_model import Source, SummaryConfig, SummaryModel, batch
@@ -114,8 +115,10 @@ def summarisable(study: Study) -> bool:
     return report is not None and bool(normalise(report.findings) and normalise(report.impression))
 
 
-def train(config: SummaryTraining, data: Path, out: Path, *, resume: bool = False) -> runs.SummaryInfo:
-    """Trains ``config`` on the data set in ``data`` and writes the run folder ``out``.
+def train(
+    config: SummaryTraining, data: Path, out: Path, *, resume: bool = False, device: torch.device = CPU
+) -> runs.SummaryInfo:
+    """Trains ``config`` on the data set in ``data``, on ``device``, and writes the run folder ``out``.
 
     Raises RunError where ``out`` is not empty and ``resume`` is not asked for, or was started with another
     configuration or other data; DataError for an unusable data set; TrainingError where the loss is not finite.
@@ -148,12 +151,12 @@ def train(config: SummaryTraining, data: Path, out: Path, *, resume: bool = Fals
     )
     references = [study.report.impression for study in choosing if study.report is not None]
 
-    torch.use_deterministic_algorithms(True)
+    compute_alike(device)
     finished: list[dict[str, Tensor]] = saved["finished"] if saved else []
     log: list[dict[str, Any]] = saved["log"] if saved else []
     for number in range(len(finished), config.members):
         torch.manual_seed(_seed(config, number, -1))
-        model, average = SummaryModel(config.model), SummaryModel(config.model)
+        model, average = (SummaryModel(config.model).to(device) for _ in range(2))
         average.take(model.weights())
         optimiser = torch.optim.AdamW(
             model.parameters(), lr=config.rate, weight_decay=config.weight_decay, fused=True
@@ -178,8 +181,8 @@ def train(config: SummaryTraining, data: Path, out: Path, *, resume: bool = Fals
                 "model": model.weights(), "average": average.weights(), "optimiser": optimiser.state_dict(),
             }  # fmt: skip
             with atomic.replacing(out / checkpoints.RESUME) as temporary:
-                torch.save(state, temporary)
-        finished.append(average.weights())
+                torch.save(on_cpu(state), temporary)
+        finished.append(on_cpu(average.weights()))
     info = runs.SummaryInfo(
         name=config.name, model=config.model, search=config.search, split=config.split,
         trained_on=f"{dataset.info.name} ({len(learning):,} reports)", data_sha256=data_sha256,
@@ -223,9 +226,10 @@ def _losses(model: SummaryModel, pairs: Sequence[Pair], config: SummaryTraining)
     """The mean negative log-probability of a word, and the loss: the same with label smoothing."""
     sources = batch([pair.source for pair in pairs])
     tokens_BT = pad_sequence([torch.tensor(pair.target) for pair in pairs], True, PAD)
-    read_BT, wanted_BT = tokens_BT[:, :-1], tokens_BT[:, 1:]
-    shown = Sources(*(_without_some(part, config.word_dropout) for part in sources))
-    logits_BTW = model.logits(sources, _without_some(read_BT, config.word_dropout), shown)
+    shown = Sources(*(_without_some(part, config.word_dropout) for part in sources)).to(model.device)
+    read_BT = _without_some(tokens_BT[:, :-1], config.word_dropout).to(model.device)
+    wanted_BT = tokens_BT[:, 1:].to(model.device)
+    logits_BTW = model.logits(sources.to(model.device), read_BT, shown)
     log_probs_BTW = torch.log_softmax(logits_BTW, -1)
     missed_BT = -log_probs_BTW.gather(-1, wanted_BT.unsqueeze(-1)).squeeze(-1)
     even_BT = -log_probs_BTW[..., : config.model.vocabulary].clamp_min(_LEAST).mean(-1)

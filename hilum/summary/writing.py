@@ -23,7 +23,7 @@ def write(
     models: Sequence[SummaryModel], sources: Sequence[Source], search: SearchConfig
 ) -> list[list[Hypothesis]]:
     """The hypotheses for each of ``sources``, best first."""
-    together = batch(sources)
+    together = batch(sources).to(models[0].device)
     read = [model.read(together) for model in models]
     memory, decoder = read[0] if len(read) == 1 else (read[0][0], Ensemble(tuple(read)))
     return beam_search(decoder, memory, search)
