@@ -233,7 +233,7 @@ class Reporter:
             candidates = [[*beams, *draws] for beams, draws in zip(candidates, drawn, strict=True)]
         elif not search.consensus and not search.consistent:
             return [Choice(best[0]) for best in candidates]
-        each = torch.arange(len(heads), device=banned_BV.device).split(1)
+        each = torch.split(torch.arange(len(heads), device=banned_BV.device), 1)
         return [
             self._chooser.choose(some, head, partial(rescored, decoder, memory.select(study)))
             for study, some, head in zip(each, candidates, heads, strict=True)
