@@ -94,7 +94,6 @@ def test_a_run_on_a_gpu_has_every_tensor_there(tmp_path: Path, monkeypatch: pyte
         both = reporter.report_all(dataset, dataset.studies[:3])
         assert np.isfinite(reporter.own_features(dataset, dataset.studies[:3])).all()
         films = [made.film(1, None)]
-        monkeypatch.setattr(retrieval.EfficientNetLite0, "load_imagenet", lambda _: None)
         assert np.isfinite(retrieval.generic_features(iter(films), gpu)).all()
     here = Reporter.load(tmp_path / "here").report(dataset.studies[1], data)
     for other in (both[1], here):
