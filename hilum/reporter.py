@@ -13,7 +13,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from hilum import backend as backends
 from hilum import checkpoints, consensus, consistency, explain
+from hilum.backend import Backend
 from hilum.choice import Choice, Chooser
 from hilum.consistency import Verdict
 from hilum.data.batches import (
@@ -83,8 +85,10 @@ class Seen(NamedTuple):
 class Reporter:
     """A trained model, ready to draft."""
 
-    def __init__(self, run: checkpoints.Run) -> None:
+    def __init__(self, run: checkpoints.Run, backend: Backend | None = None) -> None:
+        """``backend`` computes the encoder of ``report`` (None: PyTorch)."""
         self.run = run
+        self.backend = backend or Backend("PyTorch", run.model.see)
         self.card = ModelCard(run.info.name, run.info.weights_sha256, run.info.trained_on, run.info.simulated)
         self._chooser = Chooser(run.tokenizer, run.info.search, _utility(run))
         self.full_stop = run.tokenizer.encode_report(explain.FULL_STOP, "")[1]
@@ -95,12 +99,14 @@ class Reporter:
         }
 
     @classmethod
-    def load(cls, folder: Path, device: torch.device = CPU) -> Reporter:
-        """The reporter of the run in ``folder``, which computes on ``device``.
+    def load(cls, folder: Path, device: torch.device = CPU, backend: backends.Name = "torch") -> Reporter:
+        """The reporter of the run in ``folder``, which computes on ``device``; its encoder by ``backend``, as
+        ``hilum.backend.choose`` has it.
 
-        Raises RunError where the run is incomplete or damaged.
+        Raises RunError where the run is incomplete or damaged, MissingDependencyError where the backend is.
         """
-        return cls(checkpoints.load(folder, device))
+        run = checkpoints.load(folder, device)
+        return cls(run, backends.choose(backend, run.model))
 
     @torch.no_grad()
     def report(self, study: Study, root: Path = Path()) -> Draft:
@@ -128,7 +134,7 @@ class Reporter:
         views = ordered_views(study)
         pixels = torch.from_numpy(np.stack([fitted[view.id][0] for view in views]))
         images = pixels.to(self.run.model.device).float() / 255.0
-        features_GD = self.run.model.see(images).half().float().cpu()
+        features_GD = self.backend.see(images).half().float().cpu()
         placements = [fitted[view.id][1] for view in views]
         return self._drafts([study], [features_GD], [placements], [warnings])[0]
 

@@ -31,6 +31,7 @@ ROOMS = [
     "choice",
     "diagnoses",
     "checkpoints",
+    "backend",
     "objectives",
     "rewards",
     "training",

@@ -26,15 +26,40 @@ def test_it_is_the_formula_written_out_position_by_position() -> None:
 
 
 @pytest.mark.parametrize("beams", [1, 3])
-def test_the_fast_way_without_gradients_is_the_same(beams: int) -> None:
+@pytest.mark.parametrize("scale", [0.1, 1.0, 30.0])
+def test_the_fast_way_of_evaluation_is_that_of_training(beams: int, scale: float) -> None:
     torch.manual_seed(0)
     memory = make_memory()
-    attention, hidden = AdditiveAttention(16, 12, 6), torch.randn(3 * beams, 12)
+    attention, hidden = AdditiveAttention(16, 12, 6), scale * torch.randn(3 * beams, 12)
     slow = attention(hidden, attention.keys(memory), memory)
-    with torch.no_grad():
-        fast = attention(hidden, attention.keys(memory), memory)
+    attention.eval()
+    fast = attention(hidden, attention.keys(memory), memory)
     for one, other in zip(slow, fast, strict=True):
-        torch.testing.assert_close(one, other)
+        torch.testing.assert_close(one, other, atol=2e-6, rtol=2e-5)
+
+
+def test_the_fast_way_saturates_where_tanh_does() -> None:
+    attention = AdditiveAttention(4, 4, 3)
+    for key, query in ((1e4, 1e4), (-1e4, -1e4), (1e4, 0.3), (-1e4, 0.3), (39.0, 30.0), (-39.0, -30.0)):
+        keys, queries = torch.full((1, 2, 3), key), torch.full((1, 1, 3), query)
+        slow = attention.train()._scores(queries, keys)
+        fast = attention.eval()._scores(queries, torch.exp(2.0 * keys.clamp(-40.0, 40.0)))
+        torch.testing.assert_close(fast, slow)
+
+
+def test_gradients_of_the_fast_way_are_those_of_the_formula() -> None:
+    torch.manual_seed(0)
+    memory, hidden = make_memory(), torch.randn(6, 12)
+    attention = AdditiveAttention(16, 12, 6)
+    found = []
+    for mode in (True, False):
+        attention.train(mode)
+        attention.zero_grad()
+        context, _ = attention(hidden, attention.keys(memory), memory)
+        context.square().sum().backward()
+        found.append([parameter.grad.clone() for parameter in attention.parameters()])
+    for one, other in zip(*found, strict=True):
+        torch.testing.assert_close(one, other, atol=1e-5, rtol=1e-4)
 
 
 def test_every_parameter_learns() -> None:
