@@ -65,7 +65,10 @@ def user_cache() -> Path:
 
 def digest(model: ReportModel) -> str:
     """SHA-256 of all that ``see`` depends on: names and values of its weights, shapes, versions of the exporter."""
-    found = hashlib.sha256(f"{model.config.encoder}/{model.config.image_size}/{torch.__version__}".encode())
+    shape = model.config
+    # How films are brought into the encoder's pixels is no weight, and in the graph all the same.
+    seen = (shape.encoder, shape.image_size, shape.encoder_shape, shape.trainable == 0, torch.__version__)
+    found = hashlib.sha256(repr(seen).encode())
     for part in (model.encoder, model.neck):
         for name, tensor in sorted(part.state_dict().items()):
             found.update(f"{name}{tuple(tensor.shape)}".encode())

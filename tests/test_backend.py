@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,8 @@ import torch
 
 from hilum import backend
 from hilum.errors import HilumError, MissingDependencyError
+from hilum.models.encoders import EncoderShape
+from hilum.models.report_model import ReportModel
 from tests import made
 
 pytest.importorskip("onnxruntime")
@@ -53,3 +56,17 @@ def test_a_graph_that_sees_something_else_is_refused(monkeypatch) -> None:
     with pytest.raises(HilumError, match="differ"):
         backend._hold_against(model, lambda images: model.see(images) + 0.01)
     backend._hold_against(model, model.see)
+
+
+def test_another_normalisation_of_films_is_another_graph() -> None:
+    model = made.untrained_run().model
+    others = [
+        replace(model.config, encoder_shape=EncoderShape((0.4,), (0.2,))),
+        replace(model.config, trainable=0),
+    ]
+    digests = {backend.digest(model)}
+    for config in others:
+        other = ReportModel(config)
+        other.load_state_dict(model.state_dict())
+        digests.add(backend.digest(other))
+    assert len(digests) == 3
