@@ -149,12 +149,12 @@ def agreement(text: str, decided: Collection[str], known: Collection[str]) -> Ag
     wrong_sides = total = 0
     for name, said in reading(text).items():
         if said.state is State.PRESENT:
-            elsewhere = _elsewhere(name, said.side, decided, known)
-            wrong_sides += elsewhere
+            apart_from = elsewhere(name, said.side, decided, known)
+            wrong_sides += apart_from
             if name in known:
                 total += 1 if name in decided else -1
                 total += (
-                    name in decided and f"{name}/left" in known and said.side is not None and not elsewhere
+                    name in decided and f"{name}/left" in known and said.side is not None and not apart_from
                 )
         elif said.state is State.ABSENT and name in decided:
             total -= 1
@@ -191,7 +191,7 @@ def _on_the_other_side(name: str, side: Side | None, decided: Collection[str]) -
     return other is not None and f"{name}/{other}" in decided and f"{name}/{side}" not in decided
 
 
-def _elsewhere(name: str, side: Side | None, decided: Collection[str], known: Collection[str]) -> bool:
+def elsewhere(name: str, side: Side | None, decided: Collection[str], known: Collection[str]) -> bool:
     """Whether the text names a side of a finding, and it is not what is decided."""
     if side is None or (side is Side.BILATERAL and f"{name}/left" not in known):
         return False

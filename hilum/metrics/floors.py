@@ -150,7 +150,7 @@ def constants(
             candidates, starts = ranked[:CANDIDATES], [tuple(sentences(commonest(train)))]
             score = _text_scorer(scorer, metric)
         starts.append(max(((sentence,) for sentence in candidates), key=score))
-        parts, value = max((_climb(candidates, score, start) for start in starts if start), key=_second)
+        parts, value = max((climb(candidates, score, start) for start in starts if start), key=_second)
         found[name] = Constant(" ".join(parts), metric, value)
     return found
 
@@ -187,7 +187,7 @@ def _clinical_scorer(validation: Sequence[str], label: Labeller) -> Score:
     return score
 
 
-def _climb(candidates: Sequence[str], score: Score, start: tuple[str, ...]) -> tuple[tuple[str, ...], float]:
+def climb(candidates: Sequence[str], score: Score, start: tuple[str, ...]) -> tuple[tuple[str, ...], float]:
     """The best sentence list that hill climbing finds from ``start``, and its score."""
     best, value = start, score(start)
     for neighbours in (_longer, _neighbours):
