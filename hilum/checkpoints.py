@@ -1,9 +1,10 @@
-"""A run folder: everything that is needed to use a trained model, and no report or film it was trained on.
+"""A run folder: everything that is needed to use a trained model, and none of the films it was trained on.
 
 weights.safetensors   the parameters
 tokenizer.json        the vocabulary, so that a checkpoint never needs the data set to be rebuilt
 frequencies.json      how many of its training reports hold each phrase of up to four words that two of them share
 config.json           shape, search, thresholds, what it was trained on, checksums of the files above
+bank.json             where the run drafts by retrieval: the reports that it has learnt from; not to be passed on
 scores.json           the scorecard, where the run has been evaluated
 log.jsonl             one object an epoch
 README.md             the model card
@@ -31,6 +32,7 @@ from hilum.metrics.frequencies import Frequencies
 from hilum.models import decoders
 from hilum.models.encoders.weights import Origin
 from hilum.models.report_model import ModelConfig, ReportModel
+from hilum.retrieval import Bank, RetrievalConfig
 from hilum.study import DISCLAIMER
 from hilum.text.tokenizer import Tokenizer
 
@@ -60,6 +62,9 @@ class RunInfo:
     tokenizer_sha256: str = ""
     frequencies_sha256: str = ""
     """Empty where the run has none (it is older, or no consensus under CIDEr was thought of)."""
+    retrieval: RetrievalConfig | None = None
+    """How its training reports take part in drafting; None: they do not, and there is no ``bank.json``."""
+    bank_sha256: str = ""
     format: str = FORMAT
 
 
@@ -71,6 +76,7 @@ class Run:
     model: ReportModel
     tokenizer: Tokenizer
     frequencies: Frequencies | None = None
+    bank: Bank | None = None
 
 
 def save(
@@ -79,6 +85,7 @@ def save(
     model: nn.Module,
     tokenizer: Tokenizer,
     frequencies: Frequencies | None = None,
+    bank: Bank | None = None,
 ) -> RunInfo:
     """Writes a run; ``config.json`` comes last, so a folder that has it is whole. Returns the stamped info."""
     weights = safetensors.torch.save({name: part.contiguous() for name, part in model.state_dict().items()})
@@ -90,6 +97,10 @@ def save(
         counted = frequencies.to_json()
         info = replace(info, frequencies_sha256=_sha256(counted))
         atomic.write_bytes(folder / "frequencies.json", counted)
+    if bank is not None:
+        reports = bank.to_json()
+        info = replace(info, bank_sha256=_sha256(reports))
+        atomic.write_bytes(folder / "bank.json", reports)
     atomic.write_text(folder / "README.md", model_card(info))
     atomic.write_bytes(
         folder / "config.json", msgspec.json.format(msgspec.json.encode(info), indent=1) + b"\n"
@@ -144,7 +155,14 @@ def load(folder: Path, device: torch.device = CPU) -> Run:
     frequencies = None
     if info.frequencies_sha256:
         frequencies = Frequencies.from_json(checked(folder / "frequencies.json", info.frequencies_sha256))
-    return Run(info, model.eval().to(device), tokenizer, frequencies)
+    bank = None
+    if info.retrieval is not None:
+        path = folder / "bank.json"
+        try:
+            bank = Bank.from_json(checked(path, info.bank_sha256), len(info.model.findings))
+        except ValueError as error:
+            raise RunError(str(error), where=path, fix="train anew") from None
+    return Run(info, model.eval().to(device), tokenizer, frequencies, bank)
 
 
 def resumable(out: Path, fingerprint: str, resume: bool) -> dict[str, Any] | None:

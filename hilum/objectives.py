@@ -81,14 +81,14 @@ def learnable(study: Study) -> bool:
     return has_films(study) and any(texts(study))
 
 
-def film_reader(model: ReportModel, pixels_MHW: NDArray[np.uint8]) -> Reader:
-    """Reads films through the encoder; absent views are never shown to it."""
+def film_reader(model: ReportModel, pixels_MHW: NDArray[np.uint8], strength: float = 1.0) -> Reader:
+    """Reads films through the encoder; absent views are never shown to it. ``strength`` as in ``augment``."""
     film = lookup(pixels_MHW, model.device)
 
     def read(rows_BI: Tensor, drawn: Draws | None) -> Tensor:
         there_BI = rows_BI >= 0
         images = film(rows_BI[there_BI]).float() / 255.0
-        seen_MGD = model.see(images if drawn is None else augment(images, drawn))
+        seen_MGD = model.see(images if drawn is None else augment(images, drawn, strength=strength))
         features = seen_MGD.new_zeros(*rows_BI.shape, *seen_MGD.shape[1:])
         return features.masked_scatter(there_BI[..., None, None].to(features.device), seen_MGD)
 
@@ -106,11 +106,11 @@ def feature_reader(features_MGD: NDArray[np.float16], device: torch.device = CPU
     return read
 
 
-def encoder_reader(model: ReportModel, films: Films, cache: Path) -> Reader:
-    """Reads films as the encoder learns: through all of it, augmented; where it is wholly frozen, its cached maps
-    through what follows it, and nothing is augmented."""
+def encoder_reader(model: ReportModel, films: Films, cache: Path, strength: float = 1.0) -> Reader:
+    """Reads films as the encoder learns: through all of it, augmented (``strength`` as in ``augment``); where it is
+    wholly frozen, its cached maps through what follows it, and nothing is augmented."""
     if model.config.trainable != 0:
-        return film_reader(model, films.pixels_MHW)
+        return film_reader(model, films.pixels_MHW, strength)
     maps = [lookup(one, model.device) for one in cached_maps(model, films, cache)]
 
     def read(rows_BI: Tensor, _: Draws | None) -> Tensor:
@@ -303,18 +303,30 @@ class Counts:
     the losses (and the gradients) of its parts add up to those of the whole, however it is divided."""
 
     studies: int
-    words: int
+    tokens: int
+    words: float
+    """The tokens, each counted by its weight."""
     findings: int
-    """Known findings; ``sides``: known sides. (NaN is not known.)"""
+    """Known findings; ``sides``: known sides, ``codes``: known codes. (NaN is not known.)"""
     sides: int
+    codes: int
 
     @classmethod
-    def of(cls, tokens_BT: Tensor, findings_BF: Tensor, sided_F: Tensor) -> Counts:
-        """Of a whole batch. ``sided_F`` as in ``FindingsHead``."""
-        known_F = (~findings_BF.isnan()).sum(0)
+    def of(cls, batch: Batch, sided_F: Tensor, emphasis: float = 1.0) -> Counts:
+        """Of a whole batch. ``sided_F`` as in ``FindingsHead``, ``emphasis`` as in ``decoder_loss``."""
+        known_F = (~batch.findings_BF.isnan()).sum(0)
         sides = int(known_F[sided_F.to(known_F.device)].sum())
-        words = int((tokens_BT[:, 1:] != PAD).sum())
-        return cls(len(tokens_BT), words, int(known_F.sum()) - sides, sides)
+        tokens = int((batch.tokens_BT[:, 1:] != PAD).sum())
+        words = float(word_weights(batch.tokens_BT, batch.stating_BT, emphasis).sum())
+        codes = int((~batch.codes_BC.isnan()).sum())
+        return cls(len(batch.studies), tokens, words, int(known_F.sum()) - sides, sides, codes)
+
+
+def word_weights(tokens_BT: Tensor, stating_BT: Tensor | None = None, emphasis: float = 1.0) -> Tensor:
+    """How much each token after the first counts in the loss of words, (B, T - 1): 0 where there is none, ``emphasis``
+    in a sentence that states a finding (``stating_BT``), otherwise 1."""
+    weight_BT = (tokens_BT[:, 1:] != PAD).float()
+    return weight_BT if stating_BT is None else weight_BT * (1.0 + (emphasis - 1.0) * stating_BT[:, 1:])
 
 
 PartLoss = Callable[[slice], Tensor]
@@ -330,7 +342,7 @@ def encoder_loss(
     films_B = (batch.rows_BI >= 0).sum(1)
     drawn = Draws.of(int(films_B.sum()), side, side, generator)
     varied = vary(batch, generator)
-    counts = Counts.of(batch.tokens_BT, batch.findings_BF, model.head.sided_F)
+    counts = Counts.of(batch, model.head.sided_F)
     places = places if places_weight else None
     shown = 0 if places is None else places_count(batch.studies, places, varied.cells_BIG)
 
@@ -339,14 +351,29 @@ def encoder_loss(
         films = slice(first, first + int(films_B[studies].sum()))
         features_BIGD = read(batch.rows_BI[studies], drawn.part(films))
         some = varied.part(studies).to(model.device)
-        logits_BF, attention_BFN, _ = model.read_findings(features_BIGD, some.cells_BIG, some.projection_BI)
+        logits_BF, attention_BFN, placed_BND = model.read_findings(
+            features_BIGD, some.cells_BIG, some.projection_BI
+        )
         loss = findings_loss(logits_BF, some.findings_BF, model.head.sided_F, counts)
+        if some.codes_BC.shape[1]:
+            loss = loss + codes_loss(model.read_codes(placed_BND, some.cells_BIG), some.codes_BC, counts.codes)
         if places is None:
             return loss
         looked = places_loss(attention_BFN, some.studies, places, some.cells_BIG, shown)
         return loss + places_weight * looked
 
     return of_part
+
+
+def codes_loss(logits_BC: Tensor, codes_BC: Tensor, count: int | None = None) -> Tensor:
+    """Binary cross-entropy, mean over what is known (NaN is not); 0 where nothing is. ``count`` of the batch of which
+    this is a part; its own unless given."""
+    known_BC = ~codes_BC.isnan()
+    losses_BC = F.binary_cross_entropy_with_logits(
+        logits_BC.float(), codes_BC.nan_to_num(0.0), reduction="none"
+    )
+    total = (losses_BC * known_BC).sum()
+    return total / (known_BC.sum().clamp_min(1) if count is None else max(count, 1))
 
 
 def findings_loss(
@@ -374,16 +401,17 @@ def findings_loss(
 
 def decoder_loss(
     model: ReportModel, batch: Batch, read: Reader, generator: torch.Generator, *,
-    told: float, coverage: float, findings: float,
+    told: float, coverage: float, findings: float, emphasis: float = 1.0,
 ) -> PartLoss:  # fmt: skip
-    """Words, coverage and (weight ``findings``) findings; a share ``told`` of the studies is told the truth.
+    """Words, coverage and (weight ``findings``) findings; a share ``told`` of the studies is told the truth, and words
+    of sentences that state a finding weigh ``emphasis`` times the others.
 
     What is drawn at random is drawn for the whole batch, but for what the decoder draws while it learns (where hard
     attention looks): that is drawn part by part.
     """
     varied = vary(batch, generator)
     told_B1 = torch.rand(len(batch.studies), 1, generator=generator) < told
-    counts = Counts.of(batch.tokens_BT, batch.findings_BF, model.head.sided_F)
+    counts = Counts.of(batch, model.head.sided_F, emphasis)
 
     def of_part(studies: slice) -> Tensor:
         features_BIGD = read(batch.rows_BI[studies], None)
@@ -393,7 +421,10 @@ def decoder_loss(
             features_BIGD, some.cells_BIG, some.projection_BI, told_BF, some.background_BS
         )
         films = some.cells_BIG[0].numel()
-        loss = report_loss(model, memory, some.tokens_BT, coverage, generator, films=films, counts=counts)
+        loss = report_loss(
+            model, memory, some.tokens_BT, coverage, generator, films=films, counts=counts,
+            weight_BT=word_weights(some.tokens_BT, some.stating_BT, emphasis),
+        )  # fmt: skip
         if not findings:
             return loss
         return loss + findings * findings_loss(logits_BF, some.findings_BF, model.head.sided_F, counts)
@@ -404,8 +435,10 @@ def decoder_loss(
 def report_loss(
     model: ReportModel, memory: Memory, tokens_BT: Tensor, coverage: float,
     generator: torch.Generator | None = None, *, films: int | None = None, counts: Counts | None = None,
+    weight_BT: Tensor | None = None,
 ) -> Tensor:  # fmt: skip
-    """Cross-entropy a token plus ``coverage`` times the doubly stochastic penalty plus what the decoder adds.
+    """Cross-entropy a token plus ``coverage`` times the doubly stochastic penalty plus what the decoder adds. The mean
+    over the tokens is weighted by ``weight_BT`` (``word_weights``; evenly unless given).
 
     The penalty is over the first ``films`` positions (None: all): a film is to be looked at everywhere, a background
     is not. ``generator`` draws what the decoder draws while it learns; torch's own where None. ``counts`` of the
@@ -413,14 +446,16 @@ def report_loss(
     """
     logits_BTV, attention_BTN, own = model.decoder.teach(tokens_BT, memory, generator)
     goal_BT = tokens_BT[:, 1:]
-    words = F.cross_entropy(logits_BTV.float().flatten(0, 1), goal_BT.flatten(), ignore_index=PAD)
+    each_BT = F.cross_entropy(logits_BTV.float().transpose(1, 2), goal_BT, ignore_index=PAD, reduction="none")
+    weight_BT = word_weights(tokens_BT) if weight_BT is None else weight_BT
+    words = (each_BT * weight_BT).sum() / weight_BT.sum()
     seen_BTN, there_BN = attention_BTN[..., :films].float(), memory.present_BN[:, :films]
     penalty = coverage * coverage_penalty(seen_BTN, goal_BT != PAD, there_BN)
     if counts is None:
         return words + penalty + own
     # Means over the words, or the studies, of this part: as much of the batch's as it has of these.
-    share_of_words = (goal_BT != PAD).sum() / counts.words
-    return (words + own) * share_of_words + penalty * (len(tokens_BT) / counts.studies)
+    own = own * ((goal_BT != PAD).sum() / counts.tokens)
+    return words * (weight_BT.sum() / counts.words) + own + penalty * (len(tokens_BT) / counts.studies)
 
 
 @torch.no_grad()

@@ -7,22 +7,35 @@ from dataclasses import replace
 
 from hilum.decoding import SearchConfig
 from hilum.models.report_model import ModelConfig
+from hilum.retrieval import RetrievalConfig
 from hilum.rewards import RewardConfig
 from hilum.text.embeddings import Method
 from hilum.training import StageConfig, TrainConfig
 
 
 def openi() -> TrainConfig:
-    """The reader for real Open-i films: ImageNet start, encoder taught the findings, then the decoder."""
+    """The reader for real Open-i films: ImageNet start, encoder taught findings and codes, then the decoder; what it
+    drafts is weighed, with what radiologists wrote of similar films, by what that writing makes likely."""
     return TrainConfig(
         name="openi",
-        model=ModelConfig(vocabulary=0, findings=()),
-        encoder=StageConfig(epochs=8, batch_size=16, rate=5e-4, weight_decay=0.02, patience=3),
-        decoder=StageConfig(epochs=12, batch_size=16, rate=3e-3, patience=6),
+        model=ModelConfig(vocabulary=0, findings=(), image_size=160),
+        encoder=StageConfig(
+            epochs=8, batch_size=16, rate=6e-4, weight_decay=0.02, patience=3, average=0.998
+        ),
+        decoder=StageConfig(epochs=10, batch_size=16, rate=3e-3, patience=6, average=0.995),
         search=SearchConfig(beams=3, length_power=1.0, samples=16, temperature=0.8),
         split="r2gen",
         see_outside=True,
+        augment=1.4,
+        codes=12,
+        emphasis=2.0,
+        retrieval=RetrievalConfig(),
     )
+
+
+def openi_decoder() -> TrainConfig:
+    """The same, but the drafts are the decoder's own, chosen by agreement with the findings head."""
+    return replace(openi(), name="openi-decoder", retrieval=None)
 
 
 def openi_vectors() -> TrainConfig:
@@ -68,8 +81,12 @@ def openi_rad_dino() -> TrainConfig:
 
 
 def phantom() -> TrainConfig:
-    """The same reader on simulated films."""
-    return replace(openi(), name="phantom", split="clean", see_outside=False)
+    """The same reader on simulated films, at more pixels; its drafts are the decoder's own."""
+    base = openi()
+    return replace(
+        base, name="phantom", split="clean", see_outside=False, codes=0, retrieval=None,
+        model=replace(base.model, image_size=224),
+    )  # fmt: skip
 
 
 def phantom_reward() -> TrainConfig:

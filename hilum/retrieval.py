@@ -18,6 +18,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 
+import msgspec
 import numpy as np
 
 from hilum import consistency
@@ -55,8 +56,48 @@ class Bank:
     impressions: tuple[str, ...]
     logits_NF: Floats
 
+    @classmethod
+    def of(cls, texts: Sequence[tuple[str, str]], probabilities_NF: Floats) -> Bank:
+        """Of findings and impression of each study, and the head's probabilities."""
+        findings, impressions = zip(*texts, strict=True)
+        return cls(findings, impressions, logits(probabilities_NF))
 
-class Verdict:
+    def to_json(self) -> bytes:
+        """``{"findings": [N], "impressions": [N], "logits": [[F] a study]}``, logits to four decimals."""
+        rounded = [[round(value, 4) for value in row] for row in self.logits_NF.tolist()]
+        return msgspec.json.encode(_File(list(self.findings), list(self.impressions), rounded)) + b"\n"
+
+    @classmethod
+    def from_json(cls, data: bytes, width: int) -> Bank:
+        """The other way. Raises ValueError where ``data`` is not what ``to_json`` gives, or not ``width`` wide."""
+        try:
+            read = msgspec.json.decode(data, type=_File)
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+            raise ValueError(f"not a bank of reports ({error})") from None
+        count = len(read.findings)
+        if not count or len(read.impressions) != count or [len(row) for row in read.logits] != [width] * count:
+            raise ValueError("its reports and what was read in their films do not fit together")
+        return cls(tuple(read.findings), tuple(read.impressions), np.array(read.logits, dtype=np.float64))
+
+    def sections(self, words: Collection[str]) -> dict[str, Section]:
+        """``findings`` and ``impression``, each that any report has, to be drafted in ``words``."""
+        texts = {"findings": self.findings, "impression": self.impressions}
+        return {name: Section(some, words) for name, some in texts.items() if any(some)}
+
+
+class _File(msgspec.Struct):
+    findings: list[str]
+    impressions: list[str]
+    logits: list[list[float]]
+
+
+def logits(probabilities: Floats) -> Floats:
+    """log(p / (1 - p)), p kept ``1e-6`` from 0 and 1."""
+    bounded = np.clip(np.asarray(probabilities, dtype=np.float64), 1e-6, 1.0 - 1e-6)
+    return np.asarray(np.log(bounded / (1.0 - bounded)))
+
+
+class Worth:
     """What one study's head is worth to a draft's statements, in logits.
 
     To call a finding present is worth how far its logit lies above the operating point (at most ``MARGIN`` either way);
@@ -184,7 +225,7 @@ class Section:
         return held_NS
 
     def draft(
-        self, weights_N: Floats, verdict: Verdict, config: RetrievalConfig, others: Iterable[str] = ()
+        self, weights_N: Floats, worth_of: Worth, config: RetrievalConfig, others: Iterable[str] = ()
     ) -> str:
         """The text with the best estimate: of the candidates, of ``others`` (a decoder's drafts), of what is composed.
 
@@ -198,7 +239,7 @@ class Section:
 
         def worth(text: str) -> float:
             counted = self._bags.get(text) or nlg.bag(self._expected.references, text)
-            return given.cider_d_of(counted) + config.agreement * verdict.of(text)
+            return given.cider_d_of(counted) + config.agreement * worth_of.of(text)
 
         best, value = "", -math.inf
         for text in dict.fromkeys((*self.candidates, *others)):
@@ -208,7 +249,7 @@ class Section:
             return best
         expected_S = self._held_NS.T @ weight_N
         appeal_S = expected_S * CIDER_A_SENTENCE + config.agreement * np.array(
-            [verdict.of(sentence) for sentence in self.sentences]
+            [worth_of.of(sentence) for sentence in self.sentences]
         )
         shortlist = [self.sentences[k] for k in np.argsort(-appeal_S, kind="stable")[: config.sentences]]
         parts, _ = floors.climb(

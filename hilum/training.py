@@ -29,7 +29,7 @@ from torch import Tensor, nn
 
 from hilum import allocator, atomic, checkpoints, objectives, parallel, rewards
 from hilum.averaging import WeightAverage
-from hilum.data import manifest, splits
+from hilum.data import codes, manifest, splits
 from hilum.data.batches import SECTIONS, Batch, Example, collate, epoch_order, example, load_films
 from hilum.data.targets import HEAD_FINDINGS
 from hilum.decoding import SearchConfig
@@ -42,6 +42,7 @@ from hilum.models.report_model import ModelConfig, ReportModel
 from hilum.objectives import PartLoss, has_films, learnable
 from hilum.precision import Arithmetic, Precision
 from hilum.progress import track
+from hilum.retrieval import Bank, RetrievalConfig
 from hilum.text import embeddings
 from hilum.text.normal import normalise
 from hilum.text.tokenizer import Tokenizer
@@ -97,6 +98,16 @@ class TrainConfig:
     nobody knows it of real ones."""
     told: float = 0.5
     """Share of the studies whose decoder is told the true findings instead of the head's, while it learns."""
+    told_last: float | None = None
+    """Where it changes while the decoder learns: what that share falls or rises to, evenly (None: it stays)."""
+    emphasis: float = 1.0
+    """How much words of sentences that state a finding weigh beside the others in the decoder's loss."""
+    augment: float = 1.0
+    """How strongly the films are changed while the encoder learns (``imaging.augment``)."""
+    codes: int = 0
+    """The encoder also learns the annotators' codes that so many of its studies share (0: none)."""
+    retrieval: RetrievalConfig | None = None
+    """Whether the training reports take part in drafting, and how; the run folder then holds them."""
     save_seconds: float = 60.0
     word_vectors: embeddings.Method | None = None
     """What the decoder's words start from: vectors learnt from the reports in training, or (None) at random."""
@@ -168,7 +179,8 @@ def _train(
     written = [text for study in learning for text in objectives.texts(study) if text]
     asked = [normalise(SECTIONS[name](study)) for study in learning for name in config.model.background]
     tokenizer = Tokenizer.train([*written, *asked], min_count=config.min_count)
-    shape = replace(config.model, vocabulary=len(tokenizer), findings=HEAD_FINDINGS)
+    coded = codes.frequent(seeing, config.codes) if config.codes and config.encoder is not None else ()
+    shape = replace(config.model, vocabulary=len(tokenizer), findings=HEAD_FINDINGS, codes=coded)
     begun = None if start is None else _begun(start, config, data)
     if begun is not None:
         tokenizer, shape = begun.tokenizer, begun.info.model
@@ -200,7 +212,8 @@ def _train(
     seen, examples, held_out = (
         [
             example(
-                study, films, tokenizer, objectives.texts(study), config.search.max_tokens, shape.background
+                study, films, tokenizer, objectives.texts(study), config.search.max_tokens, shape.background,
+                shape.codes,
             )
             for study in some
         ]
@@ -220,7 +233,7 @@ def _train(
         files = _Files(out, fingerprint, log, stop)
         if progress.stage == "encoder":
             assert config.encoder is not None
-            see = team.in_turn(lambda: objectives.encoder_reader(model, films, data / "cache"))
+            see = team.in_turn(lambda: objectives.encoder_reader(model, films, data / "cache", config.augment))
             places = (
                 objectives.drawn_places(dataset, seeing, shape.findings, shape.image_size, model.grid)
                 if config.drawn_places
@@ -252,11 +265,15 @@ def _train(
             chosen = objectives.thresholds(*team.agree(head_outputs), shape.findings)
             model.decision_F.copy_(objectives.decisions(chosen, shape.findings))
 
+        steps = config.decoder.epochs * math.ceil(len(examples) / config.decoder.batch_size)
+        told_last = config.told if config.told_last is None else config.told_last
+
         def decoder_loss(batch: Batch, step: int) -> PartLoss:
             generator = _generator(config, "decoder", step)
             return objectives.decoder_loss(
                 model, batch, read, generator,
-                told=config.told, coverage=config.coverage, findings=float(config.encoder is None),
+                told=config.told + (told_last - config.told) * min(1.0, step / steps),
+                coverage=config.coverage, findings=float(config.encoder is None), emphasis=config.emphasis,
             )  # fmt: skip
 
         def decoder_score() -> dict[str, float]:
@@ -317,13 +334,17 @@ def _train(
         name=config.name, model=shape, search=config.search, split=config.split, thresholds=thresholds,
         side_margin=objectives.side_margin(*outputs, shape.findings, thresholds),
         trained_on=trained_on, simulated=dataset.info.simulated,
-        data_sha256=_sha256(data / "studies.jsonl"), training=described,
+        data_sha256=_sha256(data / "studies.jsonl"), training=described, retrieval=config.retrieval,
         started_from=begun.info.started_from if begun else published.origin if published else None,
     )  # fmt: skip
     frequencies = Frequencies.of(" ".join(filter(None, objectives.texts(study))) for study in learning)
+    bank = None
+    if config.retrieval is not None:
+        known_NF, _ = team.agree(lambda: objectives.head_outputs(model, examples, cells, read))
+        bank = Bank.of([objectives.texts(study) for study in learning], known_NF)
 
     def finish() -> checkpoints.RunInfo:
-        stamped = checkpoints.save(out, info, model, tokenizer, frequencies)
+        stamped = checkpoints.save(out, info, model, tokenizer, frequencies, bank)
         for name in (checkpoints.RESUME, *BEST.values()):
             (out / name).unlink(missing_ok=True)
         return stamped

@@ -7,7 +7,7 @@ import pytest
 from sklearn.linear_model import Ridge
 from sklearn.preprocessing import StandardScaler
 
-from hilum.retrieval import MARGIN, RetrievalConfig, Section, Verdict, evidence, statements
+from hilum.retrieval import MARGIN, RetrievalConfig, Section, Worth, evidence, statements
 from hilum.study import Side, State
 
 NORMAL = "the heart is normal . the lungs are clear . no pleural effusion ."
@@ -21,9 +21,9 @@ WORDS = {word for text in TEXTS for word in text.split()}
 KNOWN = {*NAMES, "Pleural Effusion/left", "Pleural Effusion/right"}
 
 
-def verdict(decided: set[str], **probabilities: float) -> Verdict:
+def verdict(decided: set[str], **probabilities: float) -> Worth:
     given = dict.fromkeys(NAMES, 0.05) | {name.replace("_", " "): value for name, value in probabilities.items()}
-    return Verdict(given, dict.fromkeys(NAMES, (0.2, 0.5)), decided, KNOWN)
+    return Worth(given, dict.fromkeys(NAMES, (0.2, 0.5)), decided, KNOWN)
 
 
 def test_weights_predict_what_ridge_regression_predicts() -> None:

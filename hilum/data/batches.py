@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from hilum import atomic
+from hilum.data.codes import targets as targets_of_codes
 from hilum.data.manifest import Dataset
 from hilum.data.targets import targets
 from hilum.errors import DataError
@@ -23,6 +24,7 @@ from hilum.imaging.geometry import fit_square
 from hilum.imaging.pixels import read_film
 from hilum.progress import track
 from hilum.study import Projection, Study, View
+from hilum.text import emphasis
 from hilum.text.normal import normalise
 from hilum.text.tokenizer import PAD, Tokenizer
 
@@ -54,15 +56,17 @@ class Films:
 
 @dataclass(frozen=True, slots=True)
 class Example:
-    """One study as the model needs it: rows of its films, projections, tokens, targets of the findings head, and
-    the ids of its ``background``."""
+    """One study as the model needs it: rows of its films, projections, tokens, targets of the findings head, the ids
+    of its ``background``, its ``codes`` as targets, and which of its tokens state a finding."""
 
     study: str
     rows: tuple[int, ...]
     projections: tuple[int, ...]
     tokens: tuple[int, ...]
     findings_F: NDArray[np.float32]
-    background: tuple[int, ...] = ()
+    background: tuple[int, ...]
+    codes_C: NDArray[np.float32]
+    stating: tuple[bool, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +75,8 @@ class Batch:
 
     ``rows_BI`` int64 film rows, -1 where there is no view, always on the processor · ``projection_BI`` int64 ·
     ``cells_BIG`` bool · ``tokens_BT`` int64, padded with PAD · ``findings_BF`` float32, NaN where unknown ·
-    ``background_BS`` int64, padded with PAD, S = 0 where there is none.
+    ``background_BS`` int64, padded with PAD, S = 0 where there is none · ``codes_BC`` float32, NaN where unknown ·
+    ``stating_BT`` bool, the tokens of sentences that state a finding.
     """
 
     studies: tuple[str, ...]
@@ -81,6 +86,8 @@ class Batch:
     tokens_BT: Tensor
     findings_BF: Tensor
     background_BS: Tensor
+    codes_BC: Tensor
+    stating_BT: Tensor
 
     def to(self, device: torch.device) -> Batch:
         """The batch on ``device``; ``rows_BI`` stay on the processor, where films are looked up by them."""
@@ -192,16 +199,19 @@ def pad_rows(rows: Sequence[Sequence[int]]) -> Tensor:
 
 def example(
     study: Study, films: Films, tokenizer: Tokenizer, texts: tuple[str, str], max_tokens: int,
-    sections: Sequence[str] = (),
+    sections: Sequence[str] = (), codes: Sequence[str] = (),
 ) -> Example:  # fmt: skip
     """``study`` as the model needs it; ``texts`` are findings and impression in normal form, ``sections`` those of
-    its background that the model reads.
+    its background that the model reads, ``codes`` those that it learns from (``data.codes``).
 
     A report longer than ``max_tokens`` loses its end (without an end mark), and only for learning: references
     are never cut when they are scored.
     """
     views = ordered_views(study)
     tokens = tokenizer.encode_report(*texts)[: max_tokens + 2]
+    # A token for each word, and the marks: at the start, before an impression, at the end.
+    findings, impression = (emphasis.stating(text) for text in texts)
+    stating = [False, *findings, *([False, *impression] if impression else []), False]
     return Example(
         study.id,
         tuple(films.row[study.id, view.id] for view in views),
@@ -209,6 +219,8 @@ def example(
         tuple(tokens),
         targets(study),
         background(study, tokenizer, sections),
+        targets_of_codes(study, codes),
+        tuple(stating[: len(tokens)]),
     )
 
 
@@ -249,6 +261,8 @@ def collate(examples: Sequence[Example], cells_MG: NDArray[np.bool_]) -> Batch:
         tokens_BT=pad_rows([example.tokens for example in examples]),
         findings_BF=torch.from_numpy(findings),
         background_BS=pad_rows([example.background for example in examples]),
+        codes_BC=torch.from_numpy(np.stack([example.codes_C for example in examples])),
+        stating_BT=pad_rows([example.stating for example in examples]).bool(),
     )
 
 

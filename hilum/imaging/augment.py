@@ -41,6 +41,7 @@ def augment(
     contrast: float = 0.15,
     gamma: float = 0.2,
     noise: float = 0.02,
+    strength: float = 1.0,
 ) -> Tensor:
     """A changed copy of ``images``, each image changed on its own; same shape, dtype and device.
 
@@ -55,6 +56,8 @@ def augment(
     - ``gamma``: brightness raised to a power between exp(−gamma) and exp(gamma);
     - ``noise``: Gaussian noise with a standard deviation of up to this.
 
+    ``strength`` multiplies them all but the noise.
+
     What comes in over the edge is black, and black (padding, 0) stays black. Raises ValueError for another
     shape or kind of tensor, or a negative setting.
     """
@@ -62,8 +65,11 @@ def augment(
         raise ValueError(
             f"images must be floating (B, H, W) or (B, C, H, W), not {images.dtype} {tuple(images.shape)}"
         )
-    if min(rotate_degrees, shift, scale, contrast, gamma, noise) < 0:
+    if min(rotate_degrees, shift, scale, contrast, gamma, noise, strength) < 0:
         raise ValueError("the settings of augment are ends of ranges and cannot be negative")
+    rotate_degrees, shift, scale, contrast, gamma = (
+        strength * one for one in (rotate_degrees, shift, scale, contrast, gamma)
+    )
     images_BCHW = images if images.dim() == 4 else images[:, None]
     batch, _, height, width = images_BCHW.shape
     drawn = chance if isinstance(chance, Draws) else Draws.of(batch, height, width, chance)

@@ -40,6 +40,8 @@ class ModelConfig:
     """The sections of a study's background that are read beside its films, of ``data.batches.SECTIONS``."""
     decoder: str = "soft-lstm"
     """One of ``decoders.NAMES``; ``decoders.build`` says what ``hidden`` and ``attention`` are to each."""
+    codes: tuple[str, ...] = ()
+    """The annotators' codes that the encoder learns from besides (``data.codes``); filled in from the data."""
     layers: int = 3
     heads: int = 4
     """Of a Transformer decoder."""
@@ -95,6 +97,7 @@ class ReportModel(nn.Module):
         self.projection = nn.Embedding(PROJECTIONS, config.width)
         self.norm = nn.LayerNorm(config.width)
         self.head = FindingsHead(config.width, config.findings, config.dropout)
+        self.codes = nn.Linear(2 * config.width, len(config.codes)) if config.codes else None
         self.decision_F: Tensor
         self.register_buffer("decision_F", torch.zeros(len(config.findings)))
         condition = len(config.findings) if config.conditioned else 0
@@ -110,6 +113,9 @@ class ReportModel(nn.Module):
             heads=config.heads, dropout=config.dropout,
         )  # fmt: skip
         nn.init.normal_(self.projection.weight, std=0.02)
+        if self.codes is not None:  # codes are rare: it starts from saying so
+            nn.init.zeros_(self.codes.weight)
+            nn.init.constant_(self.codes.bias, -3.0)
 
     @property
     def device(self) -> torch.device:
@@ -169,6 +175,18 @@ class ReportModel(nn.Module):
             placed_BND, cells_BIG.flatten(1), lateral_BI1.expand_as(cells_BIG).flatten(1)
         )
         return logits_BF, attention_BFN, placed_BND
+
+    def read_codes(self, placed_BND: Tensor, cells_BIG: Tensor) -> Tensor:
+        """The logits of the codes (B, C), from the mean and the greatest of what ``read_findings`` placed: what the
+        encoder learns from besides the findings, and is not used otherwise. C is 0 where there are none."""
+        if self.codes is None:
+            return placed_BND.new_zeros(len(placed_BND), 0)
+        present_BN1 = cells_BIG.flatten(1).unsqueeze(-1)
+        mean_BD = (placed_BND * present_BN1).sum(1) / present_BN1.sum(1).clamp_min(1)
+        most_BD = placed_BND.masked_fill(~present_BN1, -torch.inf).amax(1)
+        pooled = self.head.dropout(torch.cat([mean_BD, most_BD], 1))
+        logits_BC: Tensor = self.codes(pooled)
+        return logits_BC
 
     def remember(
         self, features_BIGD: Tensor, cells_BIG: Tensor, projection_BI: Tensor, told_BF: Tensor | None = None,
