@@ -117,7 +117,7 @@ _WEIGHT = {State.ABSENT: 0, State.UNCERTAIN: 1, State.PRESENT: 2}
 
 
 @lru_cache(maxsize=1 << 14)
-def _said(sentence: str) -> Mapping[str, Statement]:
+def said_in(sentence: str) -> Mapping[str, Statement]:
     """What one sentence says. Drafts of one study, and of all studies, share most of theirs: each is read once."""
     partly = clinical.PARTLY.search(sentence) is not None
     return {
@@ -132,7 +132,7 @@ def reading(text: str) -> dict[str, Statement]:
     outweighs uncertain, uncertain outweighs absent; both sides make it bilateral. "No Finding" is left out."""
     found: dict[str, Statement] = {}
     for sentence in normal.sentences(text):
-        for name, said in _said(sentence).items():
+        for name, said in said_in(sentence).items():
             before = found.get(name)
             if before is None or _WEIGHT[said.state] > _WEIGHT[before.state]:
                 found[name] = said
@@ -177,7 +177,7 @@ def contradictions(sentences: Sequence[str], head: Verdict) -> list[Contradictio
     """
     found: list[Contradiction] = []
     for number, sentence in enumerate(sentences):
-        for name, said in _said(sentence).items():
+        for name, said in said_in(sentence).items():
             if said.state is State.PRESENT:
                 if name in head.absent or _on_the_other_side(name, said.side, head.called):
                     found.append(Contradiction(number, name, said.state))

@@ -19,11 +19,9 @@ def openi() -> TrainConfig:
     return TrainConfig(
         name="openi",
         model=ModelConfig(vocabulary=0, findings=(), image_size=160),
-        encoder=StageConfig(
-            epochs=8, batch_size=16, rate=6e-4, weight_decay=0.02, patience=3, average=0.998
-        ),
+        encoder=StageConfig(epochs=8, batch_size=16, rate=6e-4, weight_decay=0.02, patience=3, average=0.998),
         decoder=StageConfig(epochs=10, batch_size=16, rate=3e-3, patience=6, average=0.995),
-        search=SearchConfig(beams=3, length_power=1.0, samples=16, temperature=0.8),
+        search=SearchConfig(beams=3, length_power=1.0, samples=16, temperature=0.8, consistent=True),
         split="r2gen",
         see_outside=True,
         augment=1.4,
@@ -84,8 +82,10 @@ def phantom() -> TrainConfig:
     """The same reader on simulated films, at more pixels; its drafts are the decoder's own."""
     base = openi()
     return replace(
-        base, name="phantom", split="clean", see_outside=False, codes=0, retrieval=None,
-        model=replace(base.model, image_size=224),
+        base, name="phantom", split="clean", see_outside=False, codes=0, augment=1.0, emphasis=1.0, retrieval=None,
+        model=replace(base.model, image_size=224), search=replace(base.search, consistent=False),
+        encoder=StageConfig(epochs=8, batch_size=16, rate=5e-4, weight_decay=0.02, patience=3),
+        decoder=StageConfig(epochs=12, batch_size=16, rate=3e-3, patience=6),
     )  # fmt: skip
 
 
@@ -193,8 +193,8 @@ def tiny() -> TrainConfig:
 RECIPES: dict[str, Callable[[], TrainConfig]] = {
     recipe().name: recipe
     for recipe in (
-        openi, openi_vectors, openi_indication, openi_reward, openi_gru, openi_hard, openi_transformer,
-        openi_densenet, openi_rad_dino,
+        openi, openi_decoder, openi_vectors, openi_indication, openi_reward, openi_gru, openi_hard,
+        openi_transformer, openi_densenet, openi_rad_dino,
         phantom, phantom_reward, phantom_gru, phantom_hard, phantom_transformer, phantom_places,
         demo, demo_places, tiny,
     )

@@ -42,6 +42,7 @@ from hilum.models.memory import Memory
 from hilum.models.retrieval import generic_features, unit
 from hilum.objectives import cached_features
 from hilum.progress import track
+from hilum.retrieval import Evidence
 from hilum.study import (
     Draft,
     FindingEstimate,
@@ -91,6 +92,9 @@ class Reporter:
         self.backend = backend or Backend("PyTorch", run.model.see)
         self.card = ModelCard(run.info.name, run.info.weights_sha256, run.info.trained_on, run.info.simulated)
         self._chooser = Chooser(run.tokenizer, run.info.search, _utility(run))
+        self._evidence: Evidence | None = None
+        if run.bank is not None and run.info.retrieval is not None:
+            self._evidence = Evidence(run.bank, run.info.retrieval, run.tokenizer, run.info.thresholds)
         self.full_stop = run.tokenizer.encode_report(explain.FULL_STOP, "")[1]
         self._sided = frozenset(name.partition("/")[0] for name in run.info.model.findings if "/" in name)
         self._side_tokens = {
@@ -192,7 +196,7 @@ class Reporter:
         evidence_BFN = model.head.evidence(
             memory.features_BND[:, :positions], memory.present_BN[:, :positions]
         ).cpu().numpy()  # fmt: skip
-        found = self._chosen(memory, heads)
+        found = self._chosen(memory, heads, logits_BF)
         finished = [(*one.hypothesis.tokens, *((END,) if one.hypothesis.finished else ())) for one in found]
         drafts = []
         explained = explain.words(model.decoder, memory, finished)
@@ -229,21 +233,26 @@ class Reporter:
             )
         return drafts
 
-    def _chosen(self, memory: Memory, heads: Sequence[Verdict]) -> list[Choice]:
-        """The best draft of each study, of the beams and, where the run draws any, the samples (``choice``)."""
+    def _chosen(self, memory: Memory, heads: Sequence[Verdict], logits_BF: Tensor) -> list[Choice]:
+        """The best draft of each study, of the beams and, where the run draws any, the samples (``choice``); where it
+        keeps its training reports, what they make likely of those, of the reports and of their sentences."""
         decoder, search = self.run.model.decoder, self.run.info.search
         banned_BV = torch.stack([self._banned(head.called) for head in heads]).to(self.run.model.device)
         candidates = beam_search(decoder, memory, search, banned_BV)
         if search.samples:
             drawn = sample(decoder, memory, search, banned_BV)
             candidates = [[*beams, *draws] for beams, draws in zip(candidates, drawn, strict=True)]
-        elif not search.consensus and not search.consistent:
+        elif not search.consensus and not search.consistent and self._evidence is None:
             return [Choice(best[0]) for best in candidates]
         each = torch.split(torch.arange(len(heads), device=banned_BV.device), 1)
-        return [
-            self._chooser.choose(some, head, partial(rescored, decoder, memory.select(study)))
-            for study, some, head in zip(each, candidates, heads, strict=True)
-        ]
+        chosen = []
+        for place, (study, head, logits_F) in enumerate(zip(each, heads, logits_BF, strict=True)):
+            some, rescore = candidates[place], partial(rescored, decoder, memory.select(study))
+            if self._evidence is not None:
+                drafts = [one.tokens for one in some]
+                some = rescore([self._evidence.draft(logits_F.double().cpu().numpy(), head, drafts)], True)
+            chosen.append(self._chooser.choose(some, head, rescore))
+        return chosen
 
     @torch.no_grad()
     def seen(self, dataset: Dataset, studies: Sequence[Study]) -> Seen:

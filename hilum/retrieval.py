@@ -1,11 +1,12 @@
 """Retrieval: what radiologists wrote of films that look alike, as evidence of what this report should say.
 
-The reports of the training studies are evidence, each with a weight. The weights are those of kernel ridge regression
-from what the findings head reads to any feature of the report (a conditional mean embedding: Song et al., ICML 2009), so
+The reports of the training studies are evidence, each with a weight. The weights are those of ridge regression from
+what the findings head reads to any feature of the report (a conditional mean embedding: Song et al., ICML 2009), so
 the weighted mean of any score against the training reports estimates the expected score against the reference that
-nobody has seen. A draft is the text with the best estimate of CIDEr-D (minimum Bayes risk, as in ``hilum.consensus``, with
-the training reports in place of samples), plus how far it says what the head decides. Candidates are whole training
-reports, drafts of a decoder, and what is composed of training sentences by hill climbing from the best of them.
+nobody has seen. A draft is the text with the best estimate of CIDEr-D (minimum Bayes risk, as in
+``hilum.consensus``, with the training reports in place of samples), plus how far it says what the head decides.
+Candidates are whole training reports, drafts of a decoder, and what is composed of training sentences by hill
+climbing from the best of them.
 
 Nothing here has seen a film: it works on the logits of the findings head, and on text.
 """
@@ -16,20 +17,20 @@ import math
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property, lru_cache
+from functools import cached_property
 
 import msgspec
 import numpy as np
 
 from hilum import consistency
-from hilum.metrics import floors, nlg
+from hilum.metrics import clinical, floors, nlg
 from hilum.metrics.expected import Expected
 from hilum.metrics.intervals import Floats
 from hilum.study import Side, State
-from hilum.text.findings import NO_FINDING, Reading, label
+from hilum.text.tokenizer import SPECIAL, START, Tokenizer
 
 MARGIN = 3.0
-"""A finding counts for at most so many logits beyond its operating point: one that is sure never drowns the others."""
+"""A finding counts for at most so many logits beyond its operating point: a sure one does not drown the rest."""
 COMMON = 3
 """A draft is composed of sentences that so many training reports hold."""
 
@@ -75,7 +76,11 @@ class Bank:
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
             raise ValueError(f"not a bank of reports ({error})") from None
         count = len(read.findings)
-        if not count or len(read.impressions) != count or [len(row) for row in read.logits] != [width] * count:
+        if (
+            not count
+            or len(read.impressions) != count
+            or [len(row) for row in read.logits] != [width] * count
+        ):
             raise ValueError("its reports and what was read in their films do not fit together")
         return cls(tuple(read.findings), tuple(read.impressions), np.array(read.logits, dtype=np.float64))
 
@@ -83,6 +88,36 @@ class Bank:
         """``findings`` and ``impression``, each that any report has, to be drafted in ``words``."""
         texts = {"findings": self.findings, "impression": self.impressions}
         return {name: Section(some, words) for name, some in texts.items() if any(some)}
+
+
+class Evidence:
+    """A bank ready to draft from, in the words of a vocabulary."""
+
+    def __init__(
+        self,
+        bank: Bank,
+        config: RetrievalConfig,
+        tokenizer: Tokenizer,
+        thresholds: Mapping[str, tuple[float, float]],
+    ) -> None:
+        self._bank, self._config, self._tokenizer, self._thresholds = bank, config, tokenizer, thresholds
+        self._sections = bank.sections(frozenset(tokenizer.words[len(SPECIAL) :]))
+
+    def draft(
+        self, logits_F: Floats, head: consistency.Verdict, others: Sequence[Sequence[int]] = ()
+    ) -> list[int]:
+        """The draft of one study as tokens, without start and end mark: each section by itself the best under the
+        same evidence and the same head. ``logits_F`` are the head's, ``others`` a decoder's drafts (tokens)."""
+        weights_N = evidence(self._bank.logits_NF, logits_F[None], self._config.ridge)[0]
+        worth = Worth(head, self._thresholds)
+        read = [self._tokenizer.decode_report([START, *tokens]) for tokens in others]
+        said = {"findings": "", "impression": ""}
+        for place, name in enumerate(said):
+            if name in self._sections:
+                said[name] = self._sections[name].draft(
+                    weights_N, worth, self._config, [texts[place] for texts in read]
+                )
+        return self._tokenizer.encode_report(said["findings"], said["impression"])[1:-1]
 
 
 class _File(msgspec.Struct):
@@ -100,86 +135,60 @@ def logits(probabilities: Floats) -> Floats:
 class Worth:
     """What one study's head is worth to a draft's statements, in logits.
 
-    To call a finding present is worth how far its logit lies above the operating point (at most ``MARGIN`` either way);
-    to deny one that is called costs that much. A side that is not the decided one costs ``MARGIN``; the decided one
-    brings 1. Findings that the head cannot call are worth nothing.
+    To call a finding present is worth how far its logit lies above the operating point (at most ``MARGIN`` either
+    way); to deny one that is called costs that much. A side that is not the decided one costs ``MARGIN``; the
+    decided one brings 1. Findings that the head cannot call are worth nothing. Text that contradicts itself costs
+    ``MARGIN``.
     """
 
-    def __init__(
-        self, probabilities: Mapping[str, float], thresholds: Mapping[str, tuple[float, float]],
-        decided: Collection[str], known: Collection[str],
-    ) -> None:  # fmt: skip
-        """``decided`` and ``known`` as ``consistency.agreement`` has them."""
+    def __init__(self, head: consistency.Verdict, thresholds: Mapping[str, tuple[float, float]]) -> None:
         self._beyond = {
-            name: _bounded(_logit(probabilities[name]) - _logit(present))
-            for name, (_, present) in thresholds.items()
-            if name != NO_FINDING and "/" not in name
+            name: min(max(_logit(probability) - _logit(thresholds[name][1]), -MARGIN), MARGIN)
+            for name, probability in head.probabilities.items()
         }
-        self._decided, self._known = decided, known
+        self._head = head
 
     def of(self, text: str) -> float:
         """What ``text`` (normal form) is worth."""
         total = 0.0
-        for name, (state, sides) in statements(text).items():
+        for name, said in consistency.reading(text).items():
             beyond = self._beyond.get(name, 0.0)
-            if state is State.PRESENT:
-                total += beyond + sum(self._side(name, side) for side in sides)
-            elif state is State.ABSENT:
+            if said.state is State.PRESENT:
+                total += beyond + self._side(name, said.side)
+            elif said.state is State.ABSENT:
                 total -= max(beyond, 0.0)
-        return total
+        return total - MARGIN * len(_contradicted(text))
 
-    def _side(self, name: str, side: Side) -> float:
-        if consistency.elsewhere(name, side, self._decided, self._known):
+    def _side(self, name: str, side: Side | None) -> float:
+        if side is None:
+            return 0.0
+        if consistency.elsewhere(name, side, self._head.called, self._head.known):
             return -MARGIN
-        return 1.0 if f"{name}/left" in self._known else 0.0
+        return 1.0 if f"{name}/left" in self._head.known else 0.0
 
 
-def _bounded(value: float) -> float:
-    return min(max(value, -MARGIN), MARGIN)
+def _contradicted(text: str) -> frozenset[str]:
+    """The findings that one sentence calls present and another, not only in part, absent (as
+    ``clinical.contradictions``, but whatever the sides: this is asked of thousands of texts)."""
+    present: set[str] = set()
+    absent: set[str] = set()
+    for sentence in floors.sentences(text):
+        for name, said in consistency.said_in(sentence).items():
+            if name not in clinical.UMBRELLAS and not said.partly and said.state is not State.UNCERTAIN:
+                (present if said.state is State.PRESENT else absent).add(name)
+    return frozenset(present & absent)
 
 
 def _logit(probability: float) -> float:
-    bounded = min(max(probability, 1e-6), 1.0 - 1e-6)
-    return math.log(bounded / (1.0 - bounded))
-
-
-Statements = Mapping[str, tuple[State, frozenset[Side]]]
-_RANK = {State.ABSENT: 0, State.UNCERTAIN: 1, State.PRESENT: 2}
-
-
-@lru_cache(maxsize=50_000)
-def _sentence_statements(sentence: str) -> Statements:
-    found = label(sentence, further=True, reading=Reading.PLAIN)
-    return {
-        name: (one.state, frozenset() if one.side is None else frozenset({one.side}))
-        for name, one in found.items()
-        if name != NO_FINDING
-    }
-
-
-def statements(text: str) -> Statements:
-    """What ``text`` says of each finding, with every side that a sentence in the weightiest state names.
-
-    Sentence by sentence, each read once however often it comes back: a search looks at thousands of texts made of
-    the same sentences.
-    """
-    merged: dict[str, tuple[State, frozenset[Side]]] = {}
-    for sentence in floors.sentences(text):
-        for name, (state, sides) in _sentence_statements(sentence).items():
-            before = merged.get(name)
-            if before is None or _RANK[state] > _RANK[before[0]]:
-                merged[name] = (state, sides)
-            elif state is before[0]:
-                merged[name] = (state, before[1] | sides)
-    return merged
+    return float(logits(np.array(probability)))
 
 
 def evidence(known_NF: Floats, asked_BF: Floats, ridge: float) -> Floats:
-    """The weight of each known study for each one that is asked about, (B, N); rows sum to 1, weights may be negative.
+    """The weight of each known study for each one that is asked about, (B, N); rows sum to 1, weights may be below 0.
 
-    ``weights @ values`` is the prediction of ridge regression from the features, standardised on the known studies, to
-    any ``values``, with an intercept. Raises ValueError where there is no known study, the widths differ, or ``ridge``
-    is not above 0.
+    ``weights @ values`` is the prediction of ridge regression from the features, standardised on the known studies,
+    to any ``values``, with an intercept. Raises ValueError where there is no known study, the widths differ, or
+    ``ridge`` is not above 0.
     """
     if len(known_NF) == 0 or known_NF.shape[1] != asked_BF.shape[1] or not ridge > 0:
         raise ValueError(f"features {known_NF.shape} and {asked_BF.shape}, ridge {ridge}")
@@ -201,9 +210,7 @@ class Section:
             raise ValueError("no training report has this section")
         self._texts = tuple(texts[row] for row in self.rows.tolist())
         known = frozenset(words)
-        self.candidates = tuple(
-            text for text in dict.fromkeys(self._texts) if known.issuperset(text.split())
-        )
+        self.candidates = tuple(text for text in dict.fromkeys(self._texts) if known.issuperset(text.split()))
         counts = Counter(sentence for text in self._texts for sentence in set(floors.sentences(text)))
         self.sentences = tuple(
             sentence
@@ -225,12 +232,12 @@ class Section:
         return held_NS
 
     def draft(
-        self, weights_N: Floats, worth_of: Worth, config: RetrievalConfig, others: Iterable[str] = ()
+        self, weights_N: Floats, head: Worth, config: RetrievalConfig, others: Iterable[str] = ()
     ) -> str:
-        """The text with the best estimate: of the candidates, of ``others`` (a decoder's drafts), of what is composed.
+        """The text with the best estimate: of candidates, of ``others`` (a decoder's drafts), of what is composed.
 
-        ``weights_N`` (all training reports, as ``evidence`` gives them) are brought to a sum of 1 over those that have
-        the section. Of equals the first wins, candidates before ``others``. Empty only where there is nothing to
+        ``weights_N`` (all training reports, as ``evidence`` gives them) are brought to a sum of 1 over those that
+        have the section. Of equals the first wins, candidates before ``others``. Empty only where there is nothing to
         choose from.
         """
         weight_N = weights_N[self.rows] + (1.0 - weights_N[self.rows].sum()) / len(self.rows)
@@ -239,7 +246,7 @@ class Section:
 
         def worth(text: str) -> float:
             counted = self._bags.get(text) or nlg.bag(self._expected.references, text)
-            return given.cider_d_of(counted) + config.agreement * worth_of.of(text)
+            return given.cider_d_of(counted) + config.agreement * head.of(text)
 
         best, value = "", -math.inf
         for text in dict.fromkeys((*self.candidates, *others)):
@@ -249,12 +256,10 @@ class Section:
             return best
         expected_S = self._held_NS.T @ weight_N
         appeal_S = expected_S * CIDER_A_SENTENCE + config.agreement * np.array(
-            [worth_of.of(sentence) for sentence in self.sentences]
+            [head.of(sentence) for sentence in self.sentences]
         )
         shortlist = [self.sentences[k] for k in np.argsort(-appeal_S, kind="stable")[: config.sentences]]
-        parts, _ = floors.climb(
-            shortlist, lambda some: worth(" ".join(some)), tuple(floors.sentences(best))
-        )
+        parts, _ = floors.climb(shortlist, lambda some: worth(" ".join(some)), tuple(floors.sentences(best)))
         return " ".join(parts)
 
 

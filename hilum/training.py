@@ -212,7 +212,12 @@ def _train(
     seen, examples, held_out = (
         [
             example(
-                study, films, tokenizer, objectives.texts(study), config.search.max_tokens, shape.background,
+                study,
+                films,
+                tokenizer,
+                objectives.texts(study),
+                config.search.max_tokens,
+                shape.background,
                 shape.codes,
             )
             for study in some

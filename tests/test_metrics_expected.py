@@ -20,7 +20,9 @@ def test_it_is_the_weighted_sum_over_the_references(references: list[str], text:
     weights_N = np.random.default_rng(seed).normal(size=len(references))  # some below 0
     counted = nlg.References(tuple(references))
     slow = nlg.count(counted, [text] * len(references))
-    each_N = [slow.select(np.arange(len(references)) == row).total()["cider_d"] for row in range(len(references))]
+    each_N = [
+        slow.select(np.arange(len(references)) == row).total()["cider_d"] for row in range(len(references))
+    ]
     given_weights = Expected(counted).given(weights_N)
     assert given_weights.cider_d(text) == pytest.approx(float(weights_N @ each_N), abs=1e-9)
     assert given_weights.cider_d(text) == given_weights.cider_d_of(nlg.bag(counted, text))

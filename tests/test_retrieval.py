@@ -7,8 +7,19 @@ import pytest
 from sklearn.linear_model import Ridge
 from sklearn.preprocessing import StandardScaler
 
-from hilum.retrieval import MARGIN, RetrievalConfig, Section, Worth, evidence, statements
+from hilum.consistency import Statement, Verdict, reading
+from hilum.retrieval import (
+    MARGIN,
+    Bank,
+    Evidence,
+    RetrievalConfig,
+    Section,
+    Worth,
+    evidence,
+    logits,
+)
 from hilum.study import Side, State
+from hilum.text.tokenizer import Tokenizer
 
 NORMAL = "the heart is normal . the lungs are clear . no pleural effusion ."
 LEFT = "the heart is normal . there is a left pleural effusion ."
@@ -21,14 +32,27 @@ WORDS = {word for text in TEXTS for word in text.split()}
 KNOWN = {*NAMES, "Pleural Effusion/left", "Pleural Effusion/right"}
 
 
-def verdict(decided: set[str], **probabilities: float) -> Worth:
-    given = dict.fromkeys(NAMES, 0.05) | {name.replace("_", " "): value for name, value in probabilities.items()}
-    return Worth(given, dict.fromkeys(NAMES, (0.2, 0.5)), decided, KNOWN)
+THRESHOLDS = dict.fromkeys(NAMES, (0.2, 0.5))
+
+
+def head(decided: set[str], **probabilities: float) -> Verdict:
+    given = dict.fromkeys(NAMES, 0.05) | {
+        name.replace("_", " "): value for name, value in probabilities.items()
+    }
+    return Verdict(given, frozenset(decided), frozenset(), frozenset(KNOWN))
+
+
+def worth(decided: set[str], **probabilities: float) -> Worth:
+    return Worth(head(decided, **probabilities), THRESHOLDS)
 
 
 def test_weights_predict_what_ridge_regression_predicts() -> None:
     rng = np.random.default_rng(0)
-    known_NF, asked_BF, values_NV = rng.normal(2, 3, (40, 5)), rng.normal(2, 3, (7, 5)), rng.normal(size=(40, 3))
+    known_NF, asked_BF, values_NV = (
+        rng.normal(2, 3, (40, 5)),
+        rng.normal(2, 3, (7, 5)),
+        rng.normal(size=(40, 3)),
+    )
     weights_BN = evidence(known_NF, asked_BF, 10.0)
     scaler = StandardScaler().fit(known_NF)
     ridge = Ridge(alpha=10.0).fit(scaler.transform(known_NF), values_NV)
@@ -52,34 +76,36 @@ def test_a_draft_follows_evidence_and_head(sentences: int) -> None:
     config = RetrievalConfig(ridge=1.0, sentences=sentences)
     asked_BF = np.array([[-3.0, -3.0], [3.0, -3.0], [-3.0, 3.0]])
     normal_N, effusion_N, large_N = evidence(LOGITS_NF, asked_BF, config.ridge)
-    assert section.draft(normal_N, verdict(set()), config) == NORMAL
-    sure = verdict({"Pleural Effusion", "Pleural Effusion/left"}, Pleural_Effusion=0.9)
+    assert section.draft(normal_N, worth(set()), config) == NORMAL
+    sure = worth({"Pleural Effusion", "Pleural Effusion/left"}, Pleural_Effusion=0.9)
     assert section.draft(effusion_N, sure, config) == LEFT
-    other = verdict({"Pleural Effusion", "Pleural Effusion/right"}, Pleural_Effusion=0.9)
+    other = worth({"Pleural Effusion", "Pleural Effusion/right"}, Pleural_Effusion=0.9)
     assert section.draft(effusion_N, other, config) == RIGHT
-    assert section.draft(large_N, verdict({"Cardiomegaly"}, Cardiomegaly=0.9), config) == LARGE
+    assert section.draft(large_N, worth({"Cardiomegaly"}, Cardiomegaly=0.9), config) == LARGE
 
 
 def test_what_no_report_says_together_is_composed() -> None:
     """Effusion and a large heart, each known from reports of its own."""
     section = Section(TEXTS, WORDS)
     weights_N = evidence(LOGITS_NF, np.array([[3.0, 3.0]]), 1.0)[0]
-    both = verdict(
-        {"Pleural Effusion", "Pleural Effusion/left", "Cardiomegaly"}, Pleural_Effusion=0.95, Cardiomegaly=0.95
+    both = worth(
+        {"Pleural Effusion", "Pleural Effusion/left", "Cardiomegaly"},
+        Pleural_Effusion=0.95,
+        Cardiomegaly=0.95,
     )
     draft = section.draft(weights_N, both, RetrievalConfig(ridge=1.0, agreement=1.0, sentences=8))
-    said = statements(draft)
+    said = reading(draft)
     assert draft not in TEXTS
-    assert said["Pleural Effusion"] == (State.PRESENT, frozenset({Side.LEFT}))
-    assert said["Cardiomegaly"][0] is State.PRESENT
+    assert said["Pleural Effusion"] == Statement(State.PRESENT, Side.LEFT)
+    assert said["Cardiomegaly"].state is State.PRESENT
 
 
 def test_a_decoders_draft_is_taken_where_it_is_better() -> None:
     section = Section(TEXTS, {"the", "heart", "is", "normal", "."})  # no training report may be drafted
     weights_N = evidence(LOGITS_NF, np.array([[-3.0, -3.0]]), 1.0)[0]
     config = RetrievalConfig(sentences=0)
-    assert section.draft(weights_N, verdict(set()), config, ["nothing alike .", NORMAL]) == NORMAL
-    assert section.draft(weights_N, verdict(set()), config) == ""
+    assert section.draft(weights_N, worth(set()), config, ["nothing alike .", NORMAL]) == NORMAL
+    assert section.draft(weights_N, worth(set()), config) == ""
 
 
 def test_reports_without_the_section_are_no_evidence() -> None:
@@ -87,15 +113,15 @@ def test_reports_without_the_section_are_no_evidence() -> None:
     weights_N = np.full(len(TEXTS) + 2, 1 / (len(TEXTS) + 2))
     plain_N = np.full(len(TEXTS), 1 / len(TEXTS))
     config = RetrievalConfig()
-    assert padded.draft(weights_N, verdict(set()), config) == Section(TEXTS, WORDS).draft(
-        plain_N, verdict(set()), config
+    assert padded.draft(weights_N, worth(set()), config) == Section(TEXTS, WORDS).draft(
+        plain_N, worth(set()), config
     )
     with pytest.raises(ValueError, match="no training report"):
         Section(["", ""], WORDS)
 
 
 def test_what_statements_are_worth() -> None:
-    one = verdict({"Pleural Effusion", "Pleural Effusion/left"}, Pleural_Effusion=0.9, Cardiomegaly=0.1)
+    one = worth({"Pleural Effusion", "Pleural Effusion/left"}, Pleural_Effusion=0.9, Cardiomegaly=0.1)
     beyond = np.log(9.0)  # 0.9 against an operating point of 0.5
     assert one.of("there is a pleural effusion .") == pytest.approx(beyond)
     assert one.of("there is a left pleural effusion .") == pytest.approx(beyond + 1)
@@ -106,9 +132,44 @@ def test_what_statements_are_worth() -> None:
     assert one.of("there is a hiatal hernia .") == 0  # the head cannot call it
 
 
-def test_statements_are_those_of_the_whole_text() -> None:
-    text = "no pleural effusion on the left . there is a small right pleural effusion . the heart is normal ."
-    assert statements(text)["Pleural Effusion"] == (State.PRESENT, frozenset({Side.RIGHT}))
-    assert statements(f"{LEFT} {RIGHT}")["Pleural Effusion"] == (
-        State.PRESENT, frozenset({Side.LEFT, Side.RIGHT})
-    )  # fmt: skip
+def test_what_contradicts_itself_costs() -> None:
+    one = worth(set(), Pleural_Effusion=0.5)
+    assert one.of("there is a pleural effusion . no pleural effusion .") == pytest.approx(-MARGIN)
+    assert one.of("there is a pleural effusion . no large pleural effusion .") == pytest.approx(0)
+
+
+REPORTS = [(text, "no effusion ." if text in (NORMAL, LARGE) else "effusion .") for text in TEXTS]
+
+
+def bank() -> Bank:
+    return Bank.of(REPORTS, 1.0 / (1.0 + np.exp(-LOGITS_NF)))
+
+
+def test_a_bank_comes_back_as_it_was_saved() -> None:
+    saved = bank().to_json()
+    again = Bank.from_json(saved, 2)
+    assert (again.findings, again.impressions) == (bank().findings, bank().impressions)
+    np.testing.assert_allclose(again.logits_NF, LOGITS_NF, atol=1e-4)
+    assert again.to_json() == saved
+
+
+@pytest.mark.parametrize("data", [b"", b"[]", b'{"findings": ["a"], "impressions": [], "logits": [[0, 0]]}'])
+def test_what_is_no_bank_is_refused(data: bytes) -> None:
+    with pytest.raises(ValueError, match=r"bank of reports|fit together"):
+        Bank.from_json(data, 2)
+    with pytest.raises(ValueError, match="fit together"):
+        Bank.from_json(bank().to_json(), 3)
+
+
+def test_each_section_is_drafted_under_the_same_evidence() -> None:
+    tokenizer = Tokenizer.train([part for texts in REPORTS for part in texts], min_count=1)
+    ready = Evidence(bank(), RetrievalConfig(ridge=1.0), tokenizer, THRESHOLDS)
+    sure = head({"Pleural Effusion", "Pleural Effusion/left"}, Pleural_Effusion=0.9)
+    tokens = ready.draft(np.array([3.0, -3.0]), sure)
+    assert tokenizer.decode_report(tokens) == (LEFT, "effusion .")
+    tokens = ready.draft(np.array([-3.0, -3.0]), head(set()))
+    assert tokenizer.decode_report(tokens) == (NORMAL, "no effusion .")
+
+
+def test_logits_are_finite_at_0_and_1() -> None:
+    np.testing.assert_allclose(logits(np.array([0.0, 0.5, 1.0])), [-13.8155, 0.0, 13.8155], atol=1e-3)

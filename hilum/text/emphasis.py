@@ -8,8 +8,8 @@ from hilum.text.normal import STOP
 
 
 def stating(text: str) -> list[bool]:
-    """For each word of ``text`` (normal form, split at white space) whether it stands in a sentence that calls a finding
-    present or uncertain: its side, site and degree stand there too, and are as rare."""
+    """For each word of ``text`` (normal form, split at white space) whether it stands in a sentence that calls a
+    finding present or uncertain: its side, site and degree stand there too, and are as rare."""
     flags: list[bool] = []
     sentence: list[str] = []
     for word in text.split():
