@@ -21,6 +21,7 @@ from functools import cached_property
 
 import msgspec
 import numpy as np
+from numpy.typing import NDArray
 
 from hilum import consistency
 from hilum.metrics import clinical, floors, nlg
@@ -58,7 +59,7 @@ class Bank:
     logits_NF: Floats
 
     @classmethod
-    def of(cls, texts: Sequence[tuple[str, str]], probabilities_NF: Floats) -> Bank:
+    def of(cls, texts: Sequence[tuple[str, str]], probabilities_NF: NDArray[np.floating]) -> Bank:
         """Of findings and impression of each study, and the head's probabilities."""
         findings, impressions = zip(*texts, strict=True)
         return cls(findings, impressions, logits(probabilities_NF))
@@ -126,7 +127,7 @@ class _File(msgspec.Struct):
     logits: list[list[float]]
 
 
-def logits(probabilities: Floats) -> Floats:
+def logits(probabilities: NDArray[np.floating]) -> Floats:
     """log(p / (1 - p)), p kept ``1e-6`` from 0 and 1."""
     bounded = np.clip(np.asarray(probabilities, dtype=np.float64), 1e-6, 1.0 - 1e-6)
     return np.asarray(np.log(bounded / (1.0 - bounded)))
@@ -224,7 +225,7 @@ class Section:
     def _held_NS(self) -> Floats:
         """Which reports hold which of the sentences."""
         place = {sentence: column for column, sentence in enumerate(self.sentences)}
-        held_NS = np.zeros((len(self._texts), len(self.sentences)), np.float32)
+        held_NS = np.zeros((len(self._texts), len(self.sentences)))
         for row, text in enumerate(self._texts):
             for sentence in floors.sentences(text):
                 if sentence in place:

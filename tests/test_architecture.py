@@ -27,6 +27,7 @@ ROOMS = [
     "decoding",
     "explain",
     "consistency",
+    "retrieval",
     "consensus",
     "choice",
     "diagnoses",

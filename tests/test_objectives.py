@@ -272,3 +272,35 @@ def test_the_head_is_shown_where_findings_were_drawn(tmp_path: Path) -> None:
     objectives.places_loss(torch.softmax(scores, -1), ("1",), places, seen[:1]).backward()  # type: ignore[no-untyped-call]
     assert scores.grad is not None
     assert scores.grad[0, 1, 10] < 0 < scores.grad[0, 1, 0] and (scores.grad[0, 0] == 0).all()
+
+
+def test_words_that_state_a_finding_weigh_more(
+    batch: tuple[batches.Batch, batches.Films], model: ReportModel
+) -> None:
+    """Twice the weight is the same as the same tokens counted twice."""
+    one, films = batch
+    model.eval()
+    memory, _ = model.remember(
+        objectives.film_reader(model, films.pixels_MHW)(one.rows_BI, None), one.cells_BIG, one.projection_BI
+    )
+    stating_BT = one.stating_BT
+    assert stating_BT.any() and not stating_BT[:, 0].any()
+
+    def loss(weight_BT: torch.Tensor | None) -> torch.Tensor:
+        return objectives.report_loss(model, memory, one.tokens_BT, 0.0, weight_BT=weight_BT)
+
+    said_BT = (one.tokens_BT != PAD).float()
+    said_BT[:, 0] = 0
+    stated, others = loss(stating_BT * said_BT), loss(~stating_BT * said_BT)
+    many, few = (stating_BT * said_BT).sum(), (~stating_BT * said_BT).sum()
+    torch.testing.assert_close(loss(1.0 + stating_BT), (2 * many * stated + few * others) / (2 * many + few))
+    torch.testing.assert_close(loss(None), (many * stated + few * others) / (many + few))
+
+
+def test_unknown_codes_never_count() -> None:
+    logits = torch.tensor([[2.0, -1.0], [0.5, 3.0]])
+    known = torch.tensor([[1.0, torch.nan], [torch.nan, torch.nan]])
+    torch.testing.assert_close(
+        objectives.codes_loss(logits, known), torch.nn.functional.softplus(torch.tensor(-2.0))
+    )
+    assert objectives.codes_loss(logits, torch.full((2, 2), torch.nan)) == 0
