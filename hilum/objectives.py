@@ -323,8 +323,8 @@ class Counts:
 
 
 def word_weights(tokens_BT: Tensor, stating_BT: Tensor | None = None, emphasis: float = 1.0) -> Tensor:
-    """How much each token after the first counts in the loss of words, (B, T - 1): 0 where there is none, ``emphasis``
-    in a sentence that states a finding (``stating_BT``), otherwise 1."""
+    """How much each token after the first counts in the loss of words, (B, T - 1): 0 where there is none,
+    ``emphasis`` in a sentence that states a finding (``stating_BT``), otherwise 1."""
     weight_BT = (tokens_BT[:, 1:] != PAD).float()
     return weight_BT if stating_BT is None else weight_BT * (1.0 + (emphasis - 1.0) * stating_BT[:, 1:])
 
@@ -356,7 +356,9 @@ def encoder_loss(
         )
         loss = findings_loss(logits_BF, some.findings_BF, model.head.sided_F, counts)
         if some.codes_BC.shape[1]:
-            loss = loss + codes_loss(model.read_codes(placed_BND, some.cells_BIG), some.codes_BC, counts.codes)
+            loss = loss + codes_loss(
+                model.read_codes(placed_BND, some.cells_BIG), some.codes_BC, counts.codes
+            )
         if places is None:
             return loss
         looked = places_loss(attention_BFN, some.studies, places, some.cells_BIG, shown)
@@ -403,8 +405,8 @@ def decoder_loss(
     model: ReportModel, batch: Batch, read: Reader, generator: torch.Generator, *,
     told: float, coverage: float, findings: float, emphasis: float = 1.0,
 ) -> PartLoss:  # fmt: skip
-    """Words, coverage and (weight ``findings``) findings; a share ``told`` of the studies is told the truth, and words
-    of sentences that state a finding weigh ``emphasis`` times the others.
+    """Words, coverage and (weight ``findings``) findings; a share ``told`` of the studies is told the truth, and
+    words of sentences that state a finding weigh ``emphasis`` times the others.
 
     What is drawn at random is drawn for the whole batch, but for what the decoder draws while it learns (where hard
     attention looks): that is drawn part by part.
@@ -437,8 +439,8 @@ def report_loss(
     generator: torch.Generator | None = None, *, films: int | None = None, counts: Counts | None = None,
     weight_BT: Tensor | None = None,
 ) -> Tensor:  # fmt: skip
-    """Cross-entropy a token plus ``coverage`` times the doubly stochastic penalty plus what the decoder adds. The mean
-    over the tokens is weighted by ``weight_BT`` (``word_weights``; evenly unless given).
+    """Cross-entropy a token plus ``coverage`` times the doubly stochastic penalty plus what the decoder adds. The
+    mean over the tokens is weighted by ``weight_BT`` (``word_weights``; evenly unless given).
 
     The penalty is over the first ``films`` positions (None: all): a film is to be looked at everywhere, a background
     is not. ``generator`` draws what the decoder draws while it learns; torch's own where None. ``counts`` of the

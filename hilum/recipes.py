@@ -19,8 +19,8 @@ def openi() -> TrainConfig:
     return TrainConfig(
         name="openi",
         model=ModelConfig(vocabulary=0, findings=(), image_size=160),
-        encoder=StageConfig(epochs=8, batch_size=16, rate=6e-4, weight_decay=0.02, patience=3),
-        decoder=StageConfig(epochs=10, batch_size=16, rate=3e-3, patience=6),
+        encoder=StageConfig(epochs=8, batch_size=16, rate=6e-4, weight_decay=0.02, patience=3, average=0.998),
+        decoder=StageConfig(epochs=10, batch_size=16, rate=3e-3, patience=6, average=0.995),
         search=SearchConfig(beams=3, length_power=1.0, samples=16, temperature=0.8, consistent=True),
         split="r2gen",
         see_outside=True,

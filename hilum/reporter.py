@@ -246,11 +246,12 @@ class Reporter:
             return [Choice(best[0]) for best in candidates]
         each = torch.split(torch.arange(len(heads), device=banned_BV.device), 1)
         chosen = []
-        for place, (study, head, logits_F) in enumerate(zip(each, heads, logits_BF, strict=True)):
-            some, rescore = candidates[place], partial(rescored, decoder, memory.select(study))
+        for study, some, head, logits_F in zip(each, candidates, heads, logits_BF, strict=True):
+            rescore = partial(rescored, decoder, memory.select(study))
             if self._evidence is not None:
                 drafts = [one.tokens for one in some]
-                some = rescore([self._evidence.draft(logits_F.double().cpu().numpy(), head, drafts)], True)
+                tokens = self._evidence.draft(logits_F.double().cpu().numpy(), head, drafts)
+                some = rescore([tokens], True)  # noqa: PLW2901
             chosen.append(self._chooser.choose(some, head, rescore))
         return chosen
 

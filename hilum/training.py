@@ -238,7 +238,9 @@ def _train(
         files = _Files(out, fingerprint, log, stop)
         if progress.stage == "encoder":
             assert config.encoder is not None
-            see = team.in_turn(lambda: objectives.encoder_reader(model, films, data / "cache", config.augment))
+            see = team.in_turn(
+                lambda: objectives.encoder_reader(model, films, data / "cache", config.augment)
+            )
             places = (
                 objectives.drawn_places(dataset, seeing, shape.findings, shape.image_size, model.grid)
                 if config.drawn_places

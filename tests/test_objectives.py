@@ -289,11 +289,11 @@ def test_words_that_state_a_finding_weigh_more(
     def loss(weight_BT: torch.Tensor | None) -> torch.Tensor:
         return objectives.report_loss(model, memory, one.tokens_BT, 0.0, weight_BT=weight_BT)
 
-    said_BT = (one.tokens_BT != PAD).float()
-    said_BT[:, 0] = 0
+    said_BT, stating_BT = objectives.word_weights(one.tokens_BT), stating_BT[:, 1:]
     stated, others = loss(stating_BT * said_BT), loss(~stating_BT * said_BT)
     many, few = (stating_BT * said_BT).sum(), (~stating_BT * said_BT).sum()
-    torch.testing.assert_close(loss(1.0 + stating_BT), (2 * many * stated + few * others) / (2 * many + few))
+    twice_BT = objectives.word_weights(one.tokens_BT, one.stating_BT, 2.0)
+    torch.testing.assert_close(loss(twice_BT), (2 * many * stated + few * others) / (2 * many + few))
     torch.testing.assert_close(loss(None), (many * stated + few * others) / (many + few))
 
 

@@ -1,4 +1,4 @@
-"""A run whose training reports take part in drafting, from training to drafts, with codes, emphasis and telling less."""
+"""A run whose training reports take part in drafting, from training to drafts; codes, emphasis, telling less."""
 
 from __future__ import annotations
 
@@ -47,7 +47,9 @@ def sentences_of(study: Study) -> list[str]:
     """The sentences of a report as a draft shows them."""
     report = study.report
     assert report is not None
-    return [f"{one}." for text in (report.findings, report.impression) for one in text.rstrip(".").split(". ")]
+    return [
+        f"{one}." for text in (report.findings, report.impression) for one in text.rstrip(".").split(". ")
+    ]
 
 
 def test_codes_are_learnt_and_saved(trained: tuple[Dataset, Path]) -> None:
