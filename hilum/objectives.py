@@ -35,6 +35,7 @@ from hilum.imaging.geometry import place
 from hilum.imaging.pixels import read_header
 from hilum.metrics import calibration, grounding
 from hilum.models.attention import coverage_penalty
+from hilum.models.decoders import Learner
 from hilum.models.memory import Memory
 from hilum.models.report_model import ReportModel
 from hilum.progress import track
@@ -446,7 +447,8 @@ def report_loss(
     is not. ``generator`` draws what the decoder draws while it learns; torch's own where None. ``counts`` of the
     batch of which this is a part; its own unless given.
     """
-    logits_BTV, attention_BTN, own = model.decoder.teach(tokens_BT, memory, generator)
+    learner: Learner = model.decoder
+    logits_BTV, attention_BTN, own = learner.teach(tokens_BT, memory, generator)
     goal_BT = tokens_BT[:, 1:]
     each_BT = F.cross_entropy(logits_BTV.float().transpose(1, 2), goal_BT, ignore_index=PAD, reduction="none")
     weight_BT = word_weights(tokens_BT) if weight_BT is None else weight_BT

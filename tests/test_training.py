@@ -126,7 +126,7 @@ def test_killed_between_the_best_weights_and_the_state_that_speaks_of_them(
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("decoder", ["hard-lstm", "hard-gru", "transformer"])
+@pytest.mark.parametrize("decoder", ["soft-gru", "hard-lstm", "hard-gru", "transformer"])
 def test_every_decoder_goes_on_exactly_where_it_broke_off(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, decoder: str
 ) -> None:

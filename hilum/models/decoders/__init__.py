@@ -2,7 +2,7 @@
 
 from hilum.models.decoders.choice import NAMES, AnyDecoder, begin_with, build, described
 from hilum.models.decoders.hard import HardAttentionRNN
-from hilum.models.decoders.protocol import Decoder, Lesson, State
+from hilum.models.decoders.protocol import Decoder, Learner, Lesson, State
 from hilum.models.decoders.recurrent import SoftAttentionRNN
 from hilum.models.decoders.transformer import TransformerDecoder
 
@@ -11,6 +11,7 @@ __all__ = [
     "AnyDecoder",
     "Decoder",
     "HardAttentionRNN",
+    "Learner",
     "Lesson",
     "SoftAttentionRNN",
     "State",
