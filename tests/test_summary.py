@@ -24,6 +24,7 @@ from hilum.summary import runs, training
 from hilum.summary.requests import Request, of_lines, of_text
 from hilum.summary.summariser import CUT, NOTHING, Summariser
 from hilum.summary.writing import choose, write
+from hilum.text.normal import listed
 from hilum.text.tokenizer import UNKNOWN, Tokenizer
 from tests.contracts import check_gradients
 
@@ -205,8 +206,19 @@ def test_choose_gives_the_share_of_the_probability() -> None:
     source = Source(Vocabulary(tokenizer), (5,), (), False)
     ids = tuple(tokenizer.encode("no acute disease ."))
     text, share = choose(source, [Hypothesis(ids, -1.0, True), Hypothesis(ids[:1], -2.0, True)])
-    assert text == "no acute disease ."
+    assert text == "No acute disease."
     assert share == pytest.approx(1 / (1 + 2.718281828**-1))
+
+
+def test_the_numbers_of_a_list_are_learnt_and_written() -> None:
+    tokenizer = Tokenizer.train([listed("1. Old disease. 2. Effusion.")], min_count=1)
+    told = Study("1", report=Report("An effusion.", "1) Old disease. 2) Effusion."))
+    pair = training.Pair.of(tokenizer, told, 20)
+    text, _ = choose(pair.source, [Hypothesis(pair.target[1:-1], -1.0, True)])
+    assert text == "1. Old disease. 2. Effusion."
+    texts = ["# old disease .", "old disease .", "# old disease . # effusion ."]
+    found = [Hypothesis(tuple(tokenizer.encode(text)), -1.0, True) for text in texts]
+    assert choose(pair.source, found)[0] == "1. Old disease."  # numbers count, as they do in the reference
 
 
 def test_one_model_and_two_of_the_same_write_the_same(summariser: Summariser) -> None:

@@ -12,7 +12,17 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from hilum.text.blanks import BLANK, mended
-from hilum.text.normal import MARKS, normalise, r2gen, r2gen_reference, readable, sentences
+from hilum.text.normal import (
+    ITEM,
+    MARKS,
+    listed,
+    normalise,
+    numbered,
+    r2gen,
+    r2gen_reference,
+    readable,
+    sentences,
+)
 from tests import openi_real
 
 CASES = tomllib.loads((Path(__file__).parent / "cases" / "normal.toml").read_text(encoding="utf-8"))["case"]
@@ -79,6 +89,32 @@ def test_shape(text: str) -> None:
         assert sentence.endswith(" .")
         assert sentence.count(" .") >= 1 and sentence[0] not in MARKS
         assert normalise(sentence) == sentence
+
+
+@pytest.mark.parametrize(
+    ("text", "marked", "prose"),
+    [
+        ("1. No acute disease. 2. Mild cardiomegaly.", "# no acute disease . # mild cardiomegaly .",
+         "1. No acute disease. 2. Mild cardiomegaly."),
+        ("1) Clear lungs. Heart normal. 2) T11 fracture", "# clear lungs . heart normal . # t11 fracture .",
+         "1. Clear lungs. Heart normal. 2. T11 fracture."),
+        ("Chest. 1. XXXX. Nodule, 3.5 mm. 2. XXXX.", "chest . # nodule , 3.5 mm .", "Chest. 1. Nodule, 3.5 mm."),
+        ("No acute disease.", "no acute disease .", "No acute disease."),
+        ("", "", ""),
+    ],
+)  # fmt: skip
+def test_the_numbers_of_a_list_can_be_kept(text: str, marked: str, prose: str) -> None:
+    assert listed(text) == marked
+    assert numbered(marked) == prose
+
+
+@given(st.lists(st.sampled_from(["1. ", "2. ", "2) ", "3. ", " ", "\n", "A nodule. ", "XXXX. ", "no T11. ", "3.5 "])
+                | st.text(max_size=6)).map("".join))  # fmt: skip
+def test_list_numbers_change_nothing_else_and_come_back(text: str) -> None:
+    marked = listed(text)
+    assert " ".join(token for token in marked.split() if token != ITEM) == normalise(text)
+    assert listed(numbered(marked)) == marked
+    assert normalise(numbered(marked)) == normalise(text)
 
 
 def test_every_character_has_a_fixed_point() -> None:

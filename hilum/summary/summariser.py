@@ -14,7 +14,6 @@ from hilum.study import DISCLAIMER
 from hilum.summary import runs
 from hilum.summary.requests import Request
 from hilum.summary.writing import choose, write
-from hilum.text.normal import readable
 
 BATCH = 32
 NOTHING = "nothing to summarise: no findings"
@@ -64,5 +63,5 @@ class Summariser:
             for place, source, hypotheses in zip(chunks[number], some, found, strict=True):
                 text, share = choose(source, hypotheses)
                 warnings = (CUT,) if source.cut else ()
-                drafts[place] = Impression(requests[place].id, readable(text), share, warnings)
+                drafts[place] = Impression(requests[place].id, text, share, warnings)
         return drafts

@@ -32,7 +32,7 @@ from hilum.progress import track
 from hilum.study import Study
 from hilum.summary import runs
 from hilum.summary.writing import choose, write
-from hilum.text.normal import normalise
+from hilum.text.normal import listed, normalise
 from hilum.text.tokenizer import END, PAD, START, UNKNOWN, Tokenizer
 
 _LEAST = -12.0
@@ -105,7 +105,7 @@ class Pair:
         """Of a study with both sections."""
         assert study.report is not None
         source = Source.of(tokenizer, study.report.findings, study.indication)
-        words = source.vocabulary.encode(normalise(study.report.impression))
+        words = source.vocabulary.encode(listed(study.report.impression))
         return cls(source, (START, *words[:longest], END))
 
 
@@ -133,10 +133,14 @@ def train(
     if not learning or not choosing:
         raise DataError(f"split {config.split!r} leaves no reports with findings and impression", where=data)
     texts = [
-        normalise(text)
+        text
         for study in learning
         if study.report is not None
-        for text in (study.report.findings, study.indication, study.report.impression)
+        for text in (
+            normalise(study.report.findings),
+            normalise(study.indication),
+            listed(study.report.impression),
+        )
     ]
     tokenizer = Tokenizer.train(texts, min_count=config.min_count)
     config = replace(config, model=replace(config.model, vocabulary=len(tokenizer)))

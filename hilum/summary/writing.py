@@ -10,6 +10,7 @@ from hilum import consensus
 from hilum.decoding import Hypothesis, SearchConfig, beam_search
 from hilum.models.ensemble import Ensemble
 from hilum.models.summary_model import Source, SummaryModel, batch
+from hilum.text.normal import numbered
 
 EVENNESS = 0.5
 """The power of a hypothesis' probability that weighs it in the consensus: the few that a search keeps look surer than
@@ -30,12 +31,12 @@ def write(
 
 
 def choose(source: Source, hypotheses: Sequence[Hypothesis]) -> tuple[str, float]:
-    """The hypothesis that is most like all of them (as normal form), and its share of their probability.
+    """The hypothesis that is most like all of them, as prose, and its share of their probability.
 
     Minimum Bayes risk (Kumar and Byrne 2004) under ROUGE-L: of several wordings of one thought none may be the
     likeliest, so the thought is chosen and not the likeliest wording.
     """
-    texts = [source.vocabulary.decode(hypothesis.tokens) for hypothesis in hypotheses]
+    texts = [numbered(source.vocabulary.decode(hypothesis.tokens)) for hypothesis in hypotheses]
     log_probs = [hypothesis.log_prob for hypothesis in hypotheses]
     place = consensus.choose(ROUGE, texts, consensus.shares(log_probs, EVENNESS))
     own = consensus.shares(log_probs, 1.0)

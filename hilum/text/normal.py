@@ -23,6 +23,8 @@ from typing import Final, NamedTuple
 from hilum.text.blanks import BLANK, mended
 
 STOP: Final = "."
+ITEM: Final = "#"
+"""Where ``listed`` leaves the number of an item; no normal form holds it."""
 MARKS: Final = frozenset(",:/")
 
 _PLACEHOLDER = re.compile(r"\[\*\*[^\[\]]*\]|\[[A-Z][A-Z _-]*\]|<unk>|_{2,}")
@@ -81,13 +83,29 @@ def normalise(text: str) -> str:
     "possible", blank lines and bullets end sentences, other line ends do not.
     Idempotent: ``normalise(normalise(text)) == normalise(text)``.
     """
+    return " ".join(token for _, tokens in _sentences(text) for token in (*tokens, STOP))
+
+
+def listed(text: str) -> str:
+    """``normalise(text)`` with ``ITEM`` before each item of an enumeration whose number was dropped.
+
+    An item that lost its first sentence begins at its next; ``listed(numbered(x)) == x`` for every result x.
+    """
     out: list[str] = []
-    for sentence in _raw_sentences(_prepared(text)):
+    for item, tokens in _sentences(text):
+        out += [ITEM, *tokens, STOP] if item else [*tokens, STOP]
+    return " ".join(out)
+
+
+def _sentences(text: str) -> Iterator[tuple[bool, list[str]]]:
+    """The sentences of the normal form as tokens without the stop, and whether a numbered item begins there."""
+    item = False
+    for begins, sentence in _raw_sentences(_prepared(text)):
+        item = item or begins
         tokens = _expanded(_tidied(mended(sentence)))
         if tokens and not _is_bare(tokens):
-            out += tokens
-            out.append(STOP)
-    return " ".join(out)
+            yield item, tokens
+            item = False
 
 
 def sentences(normal: str) -> list[str]:
@@ -112,6 +130,13 @@ def readable(normal: str) -> str:
         out.append(word if close else f" {word}")
         starts = close = False
     return "".join(out)
+
+
+def numbered(text: str) -> str:
+    """What ``listed`` gives as prose: ``readable``, and the items counted from 1 ("1. … 2. …")."""
+    lead, *items = f" {text} ".split(f" {ITEM} ")
+    parts = [readable(lead), *(f"{place}. {readable(item)}" for place, item in enumerate(items, 1))]
+    return " ".join(part.strip() for part in parts if part.strip())
 
 
 def _capital(word: str) -> str:
@@ -146,11 +171,13 @@ def _prepared(text: str) -> str:
     return text.translate(tables.symbols)
 
 
-def _raw_sentences(text: str) -> Iterator[list[str]]:
-    """The sentences of a prepared text as tokens in lower case, blanks still in place."""
+def _raw_sentences(text: str) -> Iterator[tuple[bool, list[str]]]:
+    """The sentences of a prepared text as tokens in lower case, blanks still in place, and whether the number of an
+    item stood before."""
     tables = _tables()
     sentence: list[str] = []
     item = 0  # the number of the item of an enumeration that we are in
+    begins = False
     for match in _TOKEN.finditer(text):
         before, after = text[max(0, match.start() - 1) : match.start()], text[match.end() : match.end() + 3]
         word, mark = match["word"], match["mark"]
@@ -159,13 +186,13 @@ def _raw_sentences(text: str) -> Iterator[list[str]]:
                 runs_on = int(word) == item + 1 > 1 and after[1:2].isspace() and after[2:3].isupper()
                 if runs_on or not sentence:
                     item = int(word)
-                    yield sentence
-                    sentence = []
+                    yield begins, sentence
+                    sentence, begins = [], True
                     continue
             sentence += _words(word)
         elif mark in (".", ";", "!") or (mark == "?" and before and not before.isspace() and before != "("):
-            yield sentence
-            sentence = []
+            yield begins, sentence
+            sentence, begins = [], False
         elif mark == "?":
             sentence.append("possible")
         elif mark == "-":
@@ -179,7 +206,7 @@ def _raw_sentences(text: str) -> Iterator[list[str]]:
                 sentence += tables.before_number[mark]
         else:
             sentence.append(mark)
-    yield sentence
+    yield begins, sentence
 
 
 def _words(word: str) -> list[str]:
