@@ -90,7 +90,7 @@ def on_split(
     split = splits.read(data, name)
     by_id = {study.id: study for study in studies}
     train, asked = ([by_id[id] for id in ids if id in by_id] for ids in (split.train, split.part(part)))
-    drafts = systems(train, asked, run)
+    drafts = systems(train, asked, run, data)
     wanted = [study.report.impression for study in asked if study.report]
     normal = np.array([splits.is_normal(study) for study in asked])
     statistics = {system: counted(wanted, made) for system, made in drafts.items()}
@@ -106,14 +106,14 @@ def on_split(
     return found
 
 
-def systems(train: Sequence[Study], asked: Sequence[Study], run: Path) -> dict[str, list[str]]:
+def systems(train: Sequence[Study], asked: Sequence[Study], run: Path, data: Path) -> dict[str, list[str]]:
     """The impressions of every system, as prose."""
     known = [study.report for study in train if study.report]
     given = [study.report.findings for study in asked if study.report]
     found, _ = summaries.nearest([report.findings for report in known], given)
     lexrank = summaries.LexRank([report.findings for report in known])
     requests = [Request(study.id, study.report.findings, study.indication) for study in asked if study.report]
-    summariser = Summariser.load(run)
+    summariser = Summariser.load(run, data=data)
     drafts = summariser.summarise(requests, lambda batches: track(batches, "summarising"))
     made = {"model": [draft.text for draft in drafts]}
     if len(summariser.run.models) > 1:

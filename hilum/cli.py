@@ -599,6 +599,10 @@ def summarise(
     as_json: Annotated[bool, typer.Option("--json", help="A JSON object a line instead of a text.")] = False,
     whole: Annotated[bool, typer.Option("--whole", help="FILE is one report, over several lines.")] = False,
     device: Device = "auto",
+    data: Annotated[
+        Path | None,
+        typer.Option("--data", help="What it was trained on: weigh the impressions of similar reports too."),
+    ] = None,
 ) -> None:
     """Findings and indication to a draft of the impression: a report in, a line out. A physician decides."""
     from hilum.device import choose
@@ -612,7 +616,7 @@ def summarise(
         requests = [of_text("1", text)] if text.strip() else of_lines(lines, where)
     if not requests:
         raise TextError("no report in it", where=where)
-    summariser = Summariser.load(run, choose(device))
+    summariser = Summariser.load(run, choose(device), data)
     drafts = summariser.summarise(requests, lambda batches: track(batches, "summarising"))
     for draft in drafts:
         if as_json:

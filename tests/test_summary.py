@@ -21,6 +21,7 @@ from hilum.models.copying import Vocabulary
 from hilum.models.summary_model import MAX_FINDINGS, Source, SummaryConfig, SummaryModel, batch
 from hilum.study import DISCLAIMER, Report, Study
 from hilum.summary import runs, training
+from hilum.summary.neighbours import Neighbours
 from hilum.summary.requests import Request, of_lines, of_text
 from hilum.summary.summariser import CUT, NOTHING, Summariser
 from hilum.summary.writing import choose, write
@@ -219,6 +220,38 @@ def test_the_numbers_of_a_list_are_learnt_and_written() -> None:
     texts = ["# old disease .", "old disease .", "# old disease . # effusion ."]
     found = [Hypothesis(tuple(tokenizer.encode(text)), -1.0, True) for text in texts]
     assert choose(pair.source, found)[0] == "1. Old disease."  # numbers count, as they do in the reference
+
+
+def test_neighbours_are_the_nearest_training_reports_and_their_say_counts(
+    run: Path, data: Path, tmp_path: Path
+) -> None:
+    reports = [
+        Report("Clear lungs XXXX today.", "1. Normal XXXX chest. 2. No change."),
+        Report("Large left effusion.", "Effusion."), Report("Small left effusion.", "Small effusion."),
+        Report("Nothing said.", "XXXX."),
+    ]  # fmt: skip
+    near = Neighbours.of([Study(str(n), report=one) for n, one in enumerate(reports)])
+    ((first, second), (only,), none) = near.near(["Small left effusion", "Clear lungs.", "Unknown"], 2)
+    assert (first[0], second[0]) == ("Small effusion.", "Effusion.")
+    assert first[1] == pytest.approx(1) and 0 < second[1] < 1
+    assert only[0] == "1. Normal chest. 2. No change." and none == []  # no blank is ever said
+
+    tokenizer = Tokenizer.train(["old disease . effusion"], min_count=1)
+    source = Source(Vocabulary(tokenizer), (5,), (), False)
+    own = [Hypothesis(tuple(tokenizer.encode(text)), -1.0, True) for text in ("old disease .", "effusion .")]
+    assert choose(source, own)[0] == "Old disease."
+    assert choose(source, own, [("Effusion, left.", 0.2)]) == ("Effusion.", pytest.approx(0.5))
+    closer = [("Old disease, stable.", 0.9), *[("Effusion.", 0.6)] * 3]
+    assert choose(source, own, closer)[0] == "Old disease."  # three, but less like the report
+
+    beside = Summariser.load(run, data=data)
+    assert (
+        beside.neighbours is not None and len(beside.neighbours.impressions) == 60
+    )  # train, nothing held out
+    (draft,) = beside.summarise([Request("1", "The lungs are clear. The heart is normal.", "Cough.")])
+    assert draft.text == "No acute disease."
+    with pytest.raises(DataError, match="not the data set that this run was trained on"):
+        Summariser.load(run, dataset(tmp_path / "other", 60))
 
 
 def test_one_model_and_two_of_the_same_write_the_same(summariser: Summariser) -> None:

@@ -12,8 +12,9 @@ from hilum.device import CPU
 from hilum.models.summary_model import Source
 from hilum.study import DISCLAIMER
 from hilum.summary import runs
+from hilum.summary.neighbours import Neighbours, of_training
 from hilum.summary.requests import Request
-from hilum.summary.writing import choose, write
+from hilum.summary.writing import NEIGHBOURS, choose, write
 
 BATCH = 32
 NOTHING = "nothing to summarise: no findings"
@@ -39,11 +40,20 @@ class Summariser:
     """A trained summariser."""
 
     run: runs.SummaryRun
+    neighbours: Neighbours | None = None
+    """Where they are there, what they conclude is weighed beside the run's own hypotheses."""
 
     @classmethod
-    def load(cls, folder: Path, device: torch.device = CPU) -> Summariser:
-        """Of a run folder; it computes on ``device``. Raises RunError naming what is wrong with the folder."""
-        return cls(runs.load(folder, device))
+    def load(cls, folder: Path, device: torch.device = CPU, data: Path | None = None) -> Summariser:
+        """Of a run folder; it computes on ``device``. The training reports of ``data``, the data set that it was
+        trained on, become its neighbours.
+
+        Raises RunError naming what is wrong with the folder, DataError where ``data`` is another data set.
+        """
+        run = runs.load(folder, device)
+        if data is None:
+            return cls(run)
+        return cls(run, of_training(data, run.info.split, run.info.data_sha256))
 
     def summarise(self, requests: Sequence[Request], show: Show = iter) -> list[Impression]:
         """The drafts, in the order of ``requests``. ``show`` may display progress over the batches.
@@ -60,8 +70,10 @@ class Summariser:
         for number in show(range(len(chunks))):
             some = [sources[place] for place in chunks[number]]
             found = write(self.run.models, some, self.run.info.search)
-            for place, source, hypotheses in zip(chunks[number], some, found, strict=True):
-                text, share = choose(source, hypotheses)
+            findings = [requests[place].findings for place in chunks[number]]
+            near = self.neighbours.near(findings, NEIGHBOURS) if self.neighbours else [[]] * len(some)
+            for place, source, hypotheses, beside in zip(chunks[number], some, found, near, strict=True):
+                text, share = choose(source, hypotheses, beside)
                 warnings = (CUT,) if source.cut else ()
                 drafts[place] = Impression(requests[place].id, text, share, warnings)
         return drafts

@@ -50,7 +50,7 @@ class SummaryTraining:
     )
     split: str = "clean"
     members: int = 1
-    epochs: int = 18
+    epochs: int = 20
     batch_size: int = 32
     rate: float = 3e-3
     weight_decay: float = 0.01

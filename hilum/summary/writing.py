@@ -16,6 +16,13 @@ EVENNESS = 0.5
 """The power of a hypothesis' probability that weighs it in the consensus: the few that a search keeps look surer than
 they are. Chosen on validation (docs/log.md, "impressions")."""
 
+NEIGHBOURS = 10
+"""So many impressions of similar reports are evidence, where there are any."""
+SHARE = 0.5
+"""How much they weigh together; the search's own hypotheses weigh the rest."""
+CLOSENESS = 4
+"""The power of a similarity that weighs an impression among them. Chosen on validation, as are the two above."""
+
 ROUGE = consensus.Utility({"rougeL_f1": 1.0})
 
 
@@ -30,14 +37,24 @@ def write(
     return beam_search(decoder, memory, search)
 
 
-def choose(source: Source, hypotheses: Sequence[Hypothesis]) -> tuple[str, float]:
+def choose(
+    source: Source, hypotheses: Sequence[Hypothesis], beside: Sequence[tuple[str, float]] = ()
+) -> tuple[str, float]:
     """The hypothesis that is most like all of them, as prose, and its share of their probability.
+
+    ``beside`` are impressions of similar reports (``hilum.summary.neighbours``) and how similar they are, above 0:
+    evidence of what may be right, but none of them is chosen.
 
     Minimum Bayes risk (Kumar and Byrne 2004) under ROUGE-L: of several wordings of one thought none may be the
     likeliest, so the thought is chosen and not the likeliest wording.
     """
     texts = [numbered(source.vocabulary.decode(hypothesis.tokens)) for hypothesis in hypotheses]
     log_probs = [hypothesis.log_prob for hypothesis in hypotheses]
-    place = consensus.choose(ROUGE, texts, consensus.shares(log_probs, EVENNESS))
+    weights = consensus.shares(log_probs, EVENNESS)
+    if beside:
+        close = [similar**CLOSENESS for _, similar in beside]
+        scale = SHARE / (1 - SHARE) * sum(weights) / sum(close)
+        weights += [scale * one for one in close]
+    place = consensus.choose(ROUGE, texts, weights, wanted=[*texts, *(text for text, _ in beside)])
     own = consensus.shares(log_probs, 1.0)
     return texts[place], own[place] / sum(own)
