@@ -251,7 +251,7 @@ def test_neighbours_are_the_nearest_training_reports_and_their_say_counts(
     (draft,) = beside.summarise([Request("1", "The lungs are clear. The heart is normal.", "Cough.")])
     assert draft.text == "No acute disease."
     with pytest.raises(DataError, match="not the data set that this run was trained on"):
-        Summariser.load(run, dataset(tmp_path / "other", 60))
+        Summariser.load(run, data=dataset(tmp_path / "other", 60))
 
 
 def test_one_model_and_two_of_the_same_write_the_same(summariser: Summariser) -> None:
