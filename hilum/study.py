@@ -131,7 +131,7 @@ class MapKind(StrEnum):
     ATTENTION = "attention"
     """Where the decoder looked while it wrote the words: the mean of their attention."""
     EVIDENCE = "evidence"
-    """Where the findings head read what the words name: how much its logit would lose without each cell."""
+    """Where the findings head read what the words name: what each cell adds to its logit there."""
 
 
 @dataclass(frozen=True, slots=True)

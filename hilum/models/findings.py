@@ -79,23 +79,14 @@ class FindingsHead(nn.Module):
         return (pooled_BFD * self.weight_FD).sum(-1) + shared_BF, attention_BFN
 
     def evidence(self, features_BND: Tensor, present_BN: Tensor) -> Tensor:
-        """How much each finding's logit would lose without each cell, (B, findings without their sides, N).
+        """What each cell adds to each finding's logit where it is read, (B, findings without their sides, N).
 
-        What speaks for a finding is positive, what speaks against it negative, 0 is what is not present or the only
-        cell there is. It is exact, without taking the cells away one by one: attention and mean over the others
-        follow from those over all. (The weights alone say where was looked, not what was read there: Jain and
-        Wallace, arXiv 1902.10186. Leaving out is the occlusion of Zeiler and Fergus, arXiv 1311.2901, section 4.2,
-        of one cell of the memory.)
+        Attention times what was read there: over the cells it sums to what the pooling adds to the logit; the rest is
+        the mean over all cells and the bias, which have no place. What speaks for a finding is positive, what speaks
+        against it negative, 0 is what is not present. (Class activation mapping of a pooled head, Zhou et al., arXiv
+        1512.04150. The weights alone say where was looked, not what was read: Jain and Wallace, arXiv 1902.10186.)
         """
         findings = self.mean.out_features
         attention_BFN = masked_softmax(self.look(features_BND).transpose(1, 2), present_BN.unsqueeze(1))
         read_BFN = (features_BND @ self.weight_FD[:findings].T).transpose(1, 2)
-        common_BFN = (features_BND @ self.mean.weight.T).transpose(1, 2)
-        present_B1N = present_BN.unsqueeze(1)
-        cells_B11 = present_B1N.sum(-1, keepdim=True)
-        pooled_BF1 = (attention_BFN * read_BFN).sum(-1, keepdim=True)
-        mean_BF1 = (common_BFN * present_B1N).sum(-1, keepdim=True) / cells_B11.clamp_min(1)
-        others_BFN = (1.0 - attention_BFN).clamp_min(torch.finfo(attention_BFN.dtype).eps)
-        lost_BFN = attention_BFN * (read_BFN - pooled_BF1) / others_BFN
-        lost_BFN = lost_BFN + (common_BFN - mean_BF1) / (cells_B11 - 1).clamp_min(1)
-        return lost_BFN.masked_fill(~present_B1N | (cells_B11 < 2), 0.0)
+        return (attention_BFN * read_BFN).masked_fill(~present_BN.unsqueeze(1), 0.0)
