@@ -27,7 +27,7 @@ from hilum import atomic, explanations
 from hilum.data import manifest, splits
 from hilum.data.batches import ordered_views
 from hilum.data.manifest import Dataset
-from hilum.explanations import FINDING, SENTENCE, Explanation, Map, ReadAgain
+from hilum.explanations import FINDING, Explanation, Map, ReadAgain
 from hilum.imaging.geometry import upsample
 from hilum.metrics import faithfulness, grounding, intervals
 from hilum.objectives import has_films, learnable
@@ -80,7 +80,7 @@ def main() -> None:
             found[str(run)]["candidates"] = tried
             tables.append("\n".join(f"{name}: {values}" for name, values in tried.items()))
         if options.picture is not None:
-            atomic.write_bytes(options.picture, picture(reporter, dataset, studies, drafts))
+            atomic.write_bytes(options.picture, picture(reporter, dataset, studies, drafts, training))
     if options.json is not None:
         atomic.write_text(options.json, json.dumps(found, indent=1) + "\n")
     print("\n\n".join(tables))
@@ -152,26 +152,30 @@ def gradients(one: ReadAgain, name: str) -> dict[str, Map]:
         }
 
 
-def picture(reporter: Reporter, dataset: Dataset, studies: Sequence[Study], drafts: Sequence[Draft]) -> bytes:
-    """A PNG: of the first findings that are drawn and called, the films with what was drawn, and with each map."""
-    rows = []
-    columns = ("drawn", *FINDING[:2], "sentence:attention")
+def picture(
+    reporter: Reporter, dataset: Dataset, studies: Sequence[Study], drafts: Sequence[Draft],
+    training: Sequence[Study],
+) -> bytes:  # fmt: skip
+    """A PNG: of the first finding of each kind drawn and called, its films with what was drawn and each map."""
+    rows: dict[str, np.ndarray] = {}
+    columns = ("drawn", *FINDING)
+    usual = explanations.usual_places(reporter, dataset, training)
     for study, draft in zip(studies, drafts, strict=True):
         one = ReadAgain(reporter, dataset, study, draft)
-        said = {drawn.kind: scored.maps for scored in one.sentences() for drawn in scored.drawn}
-        for scored in one.findings({}):
-            if len(rows) == ROWS or scored.name not in said:
-                continue
-            maps = {**scored.maps, **{name: said[scored.name][name] for name in SENTENCE}}
-            shown = [drawn_on(one, dataset, scored, maps.get(column)) for column in columns]
-            rows.append(titled(np.hstack(shown), f"{scored.name}, study {study.id}"))
+        for scored in one.findings(usual):
+            if len(rows) < ROWS and scored.name not in rows:
+                shown = [drawn_on(one, dataset, scored, scored.maps.get(column)) for column in columns]
+                rows[scored.name] = titled(np.hstack(shown), f"{scored.name}, study {study.id}")
+        if len(rows) == ROWS:
+            break
     if not rows:
-        raise SystemExit("no finding is drawn, called and named: nothing to draw")
-    head = np.full((26, rows[0].shape[1], 3), 255, np.uint8)
+        raise SystemExit("no finding is drawn and called: nothing to draw")
+    width = next(iter(rows.values())).shape[1]
+    head = np.full((26, width, 3), 255, np.uint8)
     for index, column in enumerate(columns):
-        at = (index * rows[0].shape[1] // len(columns) + 6, 18)
+        at = (index * width // len(columns) + 6, 18)
         cv2.putText(head, column, at, cv2.FONT_HERSHEY_SIMPLEX, 0.5, (30, 30, 30), 1, cv2.LINE_AA)
-    done, png = cv2.imencode(".png", np.vstack([head, *rows]))
+    done, png = cv2.imencode(".png", np.vstack([head, *rows.values()]))
     assert done
     return png.tobytes()
 

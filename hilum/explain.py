@@ -1,9 +1,9 @@
 """Where the words come from: one teacher-forced pass over the finished words, so that a sentence that a
 physician has edited can be explained just as one that the model drafted.
 
-A sentence that names what the findings head knows, as present or as possible, is explained by the *evidence* for it
-(``FindingsHead.evidence``), any other by the decoder's *attention*; what it is stands beside every map (``MapKind``).
-Which of the two, and why: ``docs/explanations.md``.
+A sentence that names what the findings head knows, as present or as possible, is explained by the *evidence* for
+it: where the findings head looked when it read them off. Any other is explained by the decoder's *attention*;
+what it is stands beside every map (``MapKind``). Which of the two, and why: ``docs/explanations.md``.
 """
 
 from __future__ import annotations
@@ -146,23 +146,23 @@ def named(text: str, known: Collection[str]) -> list[str]:
     ]
 
 
-def evidence_maps(evidence_FN: NDArray[np.float32], names: Sequence[str]) -> dict[str, NDArray[np.float32]]:
-    """What speaks for each finding that has anything, by name: (N) that sums to 1.
+def evidence_maps(looked_FN: NDArray[np.float32], names: Sequence[str]) -> dict[str, NDArray[np.float32]]:
+    """Where one study was read for each finding, by name: (N) that is not negative and sums to 1.
 
-    ``evidence_FN`` is that of ``FindingsHead.evidence`` for one study, ``names`` begin with its findings; what speaks
-    against a finding counts as nothing.
+    ``looked_FN`` has a row for each of ``names``, sides among them, which are read where their findings are; what is
+    negative counts as nothing, and a finding of which nothing is left has no map.
     """
-    for_FN = np.maximum(evidence_FN, 0.0)
+    for_FN = np.maximum(looked_FN, 0.0)
     totals_F = for_FN.sum(1)
     return {
         name: for_FN[index] / totals_F[index]
         for index, name in enumerate(names[: len(for_FN)])
-        if totals_F[index] > 0 and name != NO_FINDING
+        if totals_F[index] > 0 and name != NO_FINDING and "/" not in name
     }
 
 
 def sentence_evidence(text: str, maps: Mapping[str, NDArray[np.float32]]) -> NDArray[np.float32] | None:
-    """What speaks for the findings that ``text`` names, each counting alike, (N), sum 1; None where it names none
+    """Where the findings that ``text`` names were read, each counting alike, (N), sum 1; None where it names none
     that has a map."""
     there = [maps[name] for name in named(text, maps)]
     return np.mean(there, axis=0, dtype=np.float32) if there else None

@@ -1,11 +1,13 @@
 """How far the maps of a run can be believed: whether they lie where something was drawn, and whether they name what
-the model went by. Several kinds of map are held against the same truth, and against what knows nothing of the film.
+the model went by. Several kinds of map are held against the same truth, and against what knows nothing of the
+film.
 
-Kinds of map. Of a finding that was drawn: ``finding:evidence`` (what the draft shows) and ``finding:attention``,
-both of the findings head; ``floor:usual-place``, where findings of that kind lie in the training studies. Of a
-sentence of the draft that names a drawn finding, and no other side: ``sentence:evidence`` (what the draft shows),
-``sentence:attention`` (of all its words), ``sentence:words`` (of the words that name the finding) and
-``sentence:both`` (the product of attention and evidence).
+Kinds of map. Of a finding that was drawn: ``finding:evidence`` (what the draft shows: the head's attention) and
+``finding:contribution`` (what each cell adds to the logit, where it is positive); ``floor:usual-place``, where
+findings of that kind lie in the training studies. Of a sentence of the draft that names a drawn finding, and no
+other side: ``sentence:evidence`` (what the draft shows), ``sentence:attention`` (of all its words),
+``sentence:words`` (of the words that name the finding) and ``sentence:both`` (the product of attention and
+evidence).
 """
 
 from __future__ import annotations
@@ -36,9 +38,9 @@ from hilum.text.normal import normalise, readable
 from hilum.text.tokenizer import START
 
 Map = NDArray[np.float32]
-FINDING = ("finding:evidence", "finding:attention", "floor:usual-place")
+FINDING = ("finding:evidence", "finding:contribution", "floor:usual-place")
 SENTENCE = ("sentence:evidence", "sentence:attention", "sentence:words", "sentence:both")
-CURVED = ("finding:evidence", "finding:attention", "sentence:evidence", "sentence:attention")
+CURVED = ("finding:evidence", "finding:contribution", "sentence:evidence", "sentence:attention")
 """The kinds whose deletion and insertion curves are taken."""
 COVERS = ("memory", "film")
 STEPS = {"memory": 10, "film": 6}
@@ -200,10 +202,10 @@ class ReadAgain:
         with torch.no_grad():
             memory, _, _ = reporter.remember([study], self.seen)
             _, attention_BFN, placed_BND = model.read_findings(*self.seen)
-            evidence_BFN = model.head.evidence(placed_BND, self.seen.cells_BIG.flatten(1))
+            added_BFN = model.head.contributions(placed_BND, self.seen.cells_BIG.flatten(1))
         names = model.config.findings
-        self.evidence = explain.evidence_maps(evidence_BFN[0].cpu().numpy(), names)
-        self.attention = dict(zip(names, attention_BFN[0].cpu().numpy(), strict=True))
+        self.evidence = explain.evidence_maps(attention_BFN[0].cpu().numpy(), names)
+        self.contribution = explain.evidence_maps(added_BFN[0].cpu().numpy(), names)
         said = normalise(draft.findings_text), normalise(draft.impression)
         self.tokens = tokenizer.encode_report(*said)[1:]
         self.said = explain.words(model.decoder, memory, [self.tokens])[0]
@@ -219,10 +221,11 @@ class ReadAgain:
             places = [
                 usual.get((kind, view.projection), np.zeros((grid, grid), np.float32)) for view in self.views
             ]
+            nothing_N = np.zeros(self.cells, np.float32)
             maps = dict(
                 zip(
                     FINDING,
-                    (self.evidence[kind], self.attention[kind], np.stack(places).ravel()),
+                    (self.evidence[kind], self.contribution.get(kind, nothing_N), np.stack(places).ravel()),
                     strict=True,
                 )
             )

@@ -193,9 +193,7 @@ class Reporter:
         memory, logits_BF, heads = self.remember(studies, seen)
         probabilities_BF = torch.sigmoid(logits_BF).cpu()
         positions = seen.cells_BIG[0].numel()  # behind them stand the words of the background
-        evidence_BFN = model.head.evidence(
-            memory.features_BND[:, :positions], memory.present_BN[:, :positions]
-        ).cpu().numpy()  # fmt: skip
+        _, looked_BFN = model.head(memory.features_BND[:, :positions], memory.present_BN[:, :positions])
         found = self._chosen(memory, heads, logits_BF)
         finished = [(*one.hypothesis.tokens, *((END,) if one.hypothesis.finished else ())) for one in found]
         drafts = []
@@ -205,7 +203,7 @@ class Reporter:
                 explain.region_maps, placements=placements[index],
                 names=[view.id for view in ordered_views(study)], grid=model.grid,
             )  # fmt: skip
-            evidence = explain.evidence_maps(evidence_BFN[index], model.config.findings)
+            evidence = explain.evidence_maps(looked_BFN[index].cpu().numpy(), model.config.findings)
             sentences = []
             for span in explain.sentence_spans(said.tokens, self.full_stop):
                 text = readable(tokenizer.decode_report([START, *said.tokens[span.start : span.stop]])[0])

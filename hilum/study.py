@@ -131,7 +131,7 @@ class MapKind(StrEnum):
     ATTENTION = "attention"
     """Where the decoder looked while it wrote the words: the mean of their attention."""
     EVIDENCE = "evidence"
-    """Where the findings head read what the words name: what each cell adds to its logit there."""
+    """Where the findings head looked when it read off what the words name: its attention, not the decoder's."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,8 +173,7 @@ class FindingEstimate:
     """What the findings head makes of the films: a probability that the finding is present.
 
     ``state`` is ``None`` where the probability lies between the head's two thresholds. ``regions``, maps of kind
-    ``evidence``, say where that was read which speaks for the finding; empty where it is ruled out, or nothing
-    speaks for it.
+    ``evidence``, say where the head looked when it read the finding off; empty where it is ruled out.
     """
 
     probability: float

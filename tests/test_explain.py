@@ -108,9 +108,9 @@ def test_words_that_name_a_finding_are_those_the_labeller_reads() -> None:
 
 def test_evidence_is_that_of_what_is_named_and_not_ruled_out() -> None:
     names = ("No Finding", "Edema", "Pneumothorax", "Pleural Effusion", "Edema/left")
-    evidence_FN = np.array([[1, 1, 1], [2, -5, 2], [-1, 0, -2], [0, 3, 1]], np.float32)
-    maps = explain.evidence_maps(evidence_FN, names)
-    assert set(maps) == {"Edema", "Pleural Effusion"}  # nothing speaks for a pneumothorax
+    looked_FN = np.array([[1, 1, 1], [2, -5, 2], [-1, 0, -2], [0, 3, 1], [1, 1, 1]], np.float32)
+    maps = explain.evidence_maps(looked_FN, names)
+    assert set(maps) == {"Edema", "Pleural Effusion"}  # nothing is left of a pneumothorax
     np.testing.assert_allclose(maps["Edema"], [0.5, 0, 0.5])
     both = explain.sentence_evidence("Pulmonary edema and a pleural effusion.", maps)
     assert both is not None

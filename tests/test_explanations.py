@@ -65,12 +65,6 @@ def test_every_kind_of_map_is_held_against_what_was_drawn(found: Explanation) ->
     assert found.curves["finding:evidence/memory"].maps == 4
 
 
-def test_evidence_falls_faster_than_chance_in_the_memory(found: Explanation) -> None:
-    """What is left out first is what the logit loses most by: an untrained head too goes by what it goes by."""
-    areas = found.curves["finding:evidence/memory"].areas
-    assert areas["deletion_less_random"].high < 0 < areas["insertion_less_random"].low
-
-
 def test_the_json_follows_the_schema_and_the_text_says_it(found: Explanation) -> None:
     plain = json.loads(json.dumps(found.to_dict(), allow_nan=False))
     schema = json.loads(SCHEMA.read_text(encoding="utf-8"))

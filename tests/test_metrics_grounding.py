@@ -54,6 +54,19 @@ def test_the_peak_is_in_the_pixels_of_the_file() -> None:
         grounding.peak(np.zeros((0, 3)), (0, 0, 1, 1))
 
 
+def test_the_peak_lies_between_cells_where_a_gaussian_does() -> None:
+    """A Gaussian bump sampled at the middles of cells is found again exactly, to the side of its higher neighbour."""
+    rows, columns = np.mgrid[:7, :9] + 0.5
+    for x, y in ((4.5, 3.5), (4.7, 3.1), (2.05, 4.9)):
+        map_HW = np.exp(-((columns - x) ** 2 + (rows - y) ** 2) / 2.0)
+        assert grounding.peak(map_HW, (0, 0, 90, 140)) == pytest.approx((10 * x, 20 * y), abs=1e-6)
+    corner = np.zeros((3, 3))
+    corner[0, 0], corner[0, 1] = 1.0, 0.9
+    x, y = grounding.peak(corner, (0, 0, 3, 3))
+    assert 0.5 < x <= 1.0 and y == 0.5
+    assert grounding.peak(np.zeros((2, 2)), (0, 0, 2, 2)) == (0.5, 0.5)
+
+
 def test_the_pointing_game_and_its_tolerance() -> None:
     box = (10.0, 10.0, 20.0, 20.0)
     assert grounding.hits((10, 19.9), [box])

@@ -81,16 +81,16 @@ def test_sides_follow_their_findings(names: list[str]) -> None:
         FindingsHead(16, names, 0.0)
 
 
-def test_evidence_adds_up_to_what_the_pooling_says() -> None:
+def test_contributions_add_up_to_what_the_pooling_says() -> None:
     """With the mean over all cells and its bias it is the logit; and a cell that says nothing has none."""
     torch.manual_seed(0)
     head, memory = FindingsHead(16, NAMES, 0.3).eval(), make_memory()
     with torch.no_grad():
-        found = head.evidence(memory.features_BND, memory.present_BN)
+        found = head.contributions(memory.features_BND, memory.present_BN)
         whole = head(memory.features_BND, memory.present_BN)[0][:, :3]
         assert found.shape == (3, 3, 8)
         torch.testing.assert_close(found.sum(-1) + head.mean(memory.mean_BD()), whole)
         absent = ~memory.present_BN.unsqueeze(1).expand_as(found)
         assert absent.any() and (found[absent] == 0).all()
         head.weight_FD[1] = 0.0  # it is looked for, and nothing is read
-        assert (head.evidence(memory.features_BND, memory.present_BN)[:, 1] == 0).all()
+        assert (head.contributions(memory.features_BND, memory.present_BN)[:, 1] == 0).all()

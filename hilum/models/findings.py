@@ -78,7 +78,7 @@ class FindingsHead(nn.Module):
             shared_BF = torch.cat([shared_BF, shared_Bs], 1)
         return (pooled_BFD * self.weight_FD).sum(-1) + shared_BF, attention_BFN
 
-    def evidence(self, features_BND: Tensor, present_BN: Tensor) -> Tensor:
+    def contributions(self, features_BND: Tensor, present_BN: Tensor) -> Tensor:
         """What each cell adds to each finding's logit where it is read, (B, findings without their sides, N).
 
         Attention times what was read there: over the cells it sums to what the pooling adds to the logit; the rest is
