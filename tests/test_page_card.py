@@ -71,6 +71,27 @@ def test_the_headline_is_the_lift_over_the_best_floor(html: str, cards: dict[str
         assert any(f"{value:+.3f}" in row[1] for row in page.rows if len(row) == 6), metric
 
 
+@pytest.mark.parametrize(
+    ("low", "high", "p_holm", "said"),
+    [
+        (0.1, 0.3, 0.018, "above every floor"),
+        (0.1, 0.3, None, "above every floor"),
+        (0.1, 0.3, 0.08, "above its best floor, but not shown once p is adjusted for all floors"),
+        (-0.1, 0.3, 0.02, "not shown to be above its best floor"),
+        (-0.3, -0.1, 0.018, "below its best floor"),
+    ],
+)
+def test_the_headline_claims_what_interval_and_adjusted_p_bear(
+    cards: dict[str, Scorecard], low: float, high: float, p_holm: float | None, said: str
+) -> None:
+    card = cards["honest"]
+    first = next(name for name in HEADLINE if name in card.lift["ours"])
+    lift = replace(card.lift["ours"][first], low=low, high=high, p_holm=p_holm)
+    told = replace(card, lift={"ours": card.lift["ours"] | {first: lift}})
+    text = Page(score_page(told, REFERENCES, {"ours": DRAFTS})).text
+    assert f"over {named(lift.over)}: {said} " in text
+
+
 def test_every_system_and_every_metric_stands_in_a_table(html: str, cards: dict[str, Scorecard]) -> None:
     card, page = cards["honest"], Page(html)
     for system, found in card.systems.items():
