@@ -218,7 +218,8 @@ def reward_loss(
     cross-entropy a token. ``references`` are the studies' own, in order; views vary and a share ``told`` of the
     studies is told the truth, as in ``objectives.decoder_loss``.
 
-    Dropout is off, so that what is drawn and what is learnt are one policy.
+    Dropout is off, so that what is drawn and what is learnt are one policy. Drafts are drawn part by part, as what a
+    decoder draws while it learns: another number of parts or processes draws others, as good.
     """
     samples, was_training = judge.config.samples, model.training
     words = float((batch.tokens_BT[:, 1:] != PAD).sum()) / len(batch.studies)
