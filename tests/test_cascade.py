@@ -172,6 +172,28 @@ def test_a_frozen_encoder_stays_as_it_is(data: Path, tmp_path: Path) -> None:
     assert not torch.equal(start.project.weight, first.project.weight)
 
 
+def test_a_frozen_encoder_looks_as_it_will_when_it_is_asked(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Batch norms in training mode would see other features, and move."""
+    modes: list[bool] = []
+    inner = training.film_seer
+
+    def watched(model, films):
+        see = inner(model, films)
+
+        def look(some, generator):
+            modes.append(model.training)
+            return see(some, generator)
+
+        return look
+
+    monkeypatch.setattr(training, "film_seer", watched)
+    training.train(replace(SHORT, frozen=True), data, tmp_path / "run")
+    assert modes
+    assert not any(modes)
+
+
 def test_it_begins_with_the_encoder_of_a_reader_on_the_same_split(data: Path, tmp_path: Path) -> None:
     reader = made.run_folder(tmp_path / "reader")  # small-cnn, 64 pixels, simulated, split clean
     config = replace(SHORT, frozen=True, model=replace(SHORT.model, image_size=32))

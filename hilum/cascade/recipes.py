@@ -18,7 +18,7 @@ def cascade_frozen() -> CascadeTraining:
     """The same on what an encoder that has seen ImageNet alone sees: minutes on one core."""
     return replace(
         cascade(), name="cascade-frozen", frozen=True, epoch_studies=1000,
-        passes=(Pace(3, 32, 1e-3, 0.05), Pace(2, 32, 1e-3, 0.05)), words=Pace(15, 64, 2e-3, 0.05),
+        passes=(Pace(12, 32, 1e-3, 0.05), Pace(8, 32, 1e-3, 0.05)), words=Pace(20, 64, 2e-3, 0.05),
     )  # fmt: skip
 
 

@@ -146,6 +146,7 @@ def train(
         if see is None or not config.frozen:
             see = film_seer(model, films)
             if config.frozen:
+                model.eval()  # what is kept must not depend on who was looked at together
                 see = seen_before(see, [*learning, *held_out], config.looks, _seed(config, 0, "looks", 0))
         shares_L = np.bincount(labels, minlength=len(shape.diseases)) / len(labels)
         model.prior_L.copy_(torch.from_numpy(np.log(np.maximum(shares_L, 1e-9))))
