@@ -94,7 +94,9 @@ class Reporter:
         self._chooser = Chooser(run.tokenizer, run.info.search, _utility(run))
         self._evidence: Evidence | None = None
         if run.bank is not None and run.info.retrieval is not None:
-            self._evidence = Evidence(run.bank, run.info.retrieval, run.tokenizer, run.info.thresholds)
+            self._evidence = Evidence(
+                run.bank, run.info.retrieval, run.tokenizer, run.info.model.findings, run.info.thresholds
+            )
         self.full_stop = run.tokenizer.encode_report(explain.FULL_STOP, "")[1]
         self._sided = frozenset(name.partition("/")[0] for name in run.info.model.findings if "/" in name)
         self._side_tokens = {

@@ -28,6 +28,7 @@ from hilum.metrics import clinical, floors, nlg
 from hilum.metrics.expected import Expected
 from hilum.metrics.intervals import Floats
 from hilum.study import Side, State
+from hilum.text.findings import NO_FINDING, OBSERVATIONS
 from hilum.text.tokenizer import SPECIAL, START, Tokenizer
 
 MARGIN = 3.0
@@ -99,8 +100,11 @@ class Evidence:
         bank: Bank,
         config: RetrievalConfig,
         tokenizer: Tokenizer,
+        findings: Sequence[str],
         thresholds: Mapping[str, tuple[float, float]],
     ) -> None:
+        """``findings`` are the names of the head's outputs, ``thresholds`` its operating points."""
+        self._normal = findings.index(NO_FINDING) if NO_FINDING in thresholds else None
         self._bank, self._config, self._tokenizer, self._thresholds = bank, config, tokenizer, thresholds
         self._sections = bank.sections(frozenset(tokenizer.words[len(SPECIAL) :]))
 
@@ -110,7 +114,10 @@ class Evidence:
         """The draft of one study as tokens, without start and end mark: each section by itself the best under the
         same evidence and the same head. ``logits_F`` are the head's, ``others`` a decoder's drafts (tokens)."""
         weights_N = evidence(self._bank.logits_NF, logits_F[None], self._config.ridge)[0]
-        worth = Worth(head, self._thresholds)
+        normal = 0.0
+        if self._normal is not None:
+            normal = float(logits_F[self._normal] - logits(np.array(self._thresholds[NO_FINDING][1])))
+        worth = Worth(head, self._thresholds, normal)
         read = [self._tokenizer.decode_report([START, *tokens]) for tokens in others]
         said = {"findings": "", "impression": ""}
         for place, name in enumerate(said):
@@ -136,29 +143,34 @@ def logits(probabilities: NDArray[np.floating]) -> Floats:
 class Worth:
     """What one study's head is worth to a draft's statements, in logits.
 
-    To call a finding present is worth how far its logit lies above the operating point (at most ``MARGIN`` either
-    way); to deny one that is called costs that much. A side that is not the decided one costs ``MARGIN``; the
-    decided one brings 1. Findings that the head cannot call are worth nothing. Text that contradicts itself costs
-    ``MARGIN``.
+    To call a finding present is worth how far its logit lies above the operating point, and to call nothing present
+    how far that of "No Finding" does (at most ``MARGIN`` either way); to deny a finding that is called costs as much
+    as to call it is worth. A side that is not the decided one costs ``MARGIN``, the decided one brings 1. What the
+    head cannot call is worth nothing. A text that contradicts itself costs ``MARGIN``, one that says the same of the
+    same finding in two sentences 1.
     """
 
-    def __init__(self, head: consistency.Verdict, thresholds: Mapping[str, tuple[float, float]]) -> None:
+    def __init__(
+        self, head: consistency.Verdict, thresholds: Mapping[str, tuple[float, float]], normal: float = 0.0
+    ) -> None:
+        """``normal`` is how far the logit of "No Finding" lies above its operating point."""
         self._beyond = {
-            name: min(max(_logit(probability) - _logit(thresholds[name][1]), -MARGIN), MARGIN)
+            name: _bounded(float(logits(np.array(probability)) - logits(np.array(thresholds[name][1]))))
             for name, probability in head.probabilities.items()
         }
-        self._head = head
+        self._head, self._normal = head, _bounded(normal)
 
     def of(self, text: str) -> float:
         """What ``text`` (normal form) is worth."""
-        total = 0.0
+        total = self._normal if _calls_nothing(text) else 0.0
         for name, said in consistency.reading(text).items():
             beyond = self._beyond.get(name, 0.0)
             if said.state is State.PRESENT:
                 total += beyond + self._side(name, said.side)
             elif said.state is State.ABSENT:
                 total -= max(beyond, 0.0)
-        return total - MARGIN * len(_contradicted(text))
+        contradicted, repeated = _faults(text)
+        return total - MARGIN * contradicted - repeated
 
     def _side(self, name: str, side: Side | None) -> float:
         if side is None:
@@ -168,20 +180,35 @@ class Worth:
         return 1.0 if f"{name}/left" in self._head.known else 0.0
 
 
-def _contradicted(text: str) -> frozenset[str]:
-    """The findings that one sentence calls present and another, not only in part, absent (as
-    ``clinical.contradictions``, but whatever the sides: this is asked of thousands of texts)."""
-    present: set[str] = set()
-    absent: set[str] = set()
+def _bounded(value: float) -> float:
+    return min(max(value, -MARGIN), MARGIN)
+
+
+def _calls_nothing(text: str) -> bool:
+    """Whether "No Finding" would be read in ``text``, which is not empty: no observation but support devices is
+    present or uncertain."""
+    return all(
+        said.state is State.ABSENT or name not in OBSERVATIONS or name == "Support Devices"
+        for name, said in consistency.reading(text).items()
+    )
+
+
+def _faults(text: str) -> tuple[int, int]:
+    """How many findings one sentence calls present and another, not only in part, absent (as
+    ``clinical.contradictions``, but whatever the sides: this is asked of thousands of texts); and how often a
+    sentence says of a finding what one before it has said."""
+    seen: set[tuple[str, State]] = set()
+    repeated = 0
     for sentence in floors.sentences(text):
-        for name, said in consistency.said_in(sentence).items():
-            if name not in clinical.UMBRELLAS and not said.partly and said.state is not State.UNCERTAIN:
-                (present if said.state is State.PRESENT else absent).add(name)
-    return frozenset(present & absent)
-
-
-def _logit(probability: float) -> float:
-    return float(logits(np.array(probability)))
+        said = {
+            (name, one.state)
+            for name, one in consistency.said_in(sentence).items()
+            if name not in clinical.UMBRELLAS and not one.partly and one.state is not State.UNCERTAIN
+        }
+        repeated += len(said & seen)
+        seen |= said
+    present = {name for name, state in seen if state is State.PRESENT}
+    return len(present & {name for name, state in seen if state is State.ABSENT}), repeated
 
 
 def evidence(known_NF: Floats, asked_BF: Floats, ridge: float) -> Floats:
@@ -204,19 +231,22 @@ class Section:
     """One section of the training reports: the evidence, and the texts that may be drafted from it."""
 
     def __init__(self, texts: Sequence[str], words: Collection[str]) -> None:
-        """``texts`` (N) are in normal form, empty where a report lacks the section; only texts all of whose words are
-        in ``words`` may be drafted. Raises ValueError where every text is empty."""
+        """``texts`` (N) are in normal form, empty where a report lacks the section; only texts that compare with no
+        earlier film and whose words are all in ``words`` may be drafted. Raises ValueError where every text is empty."""
         self.rows = np.array([row for row, text in enumerate(texts) if text], dtype=np.intp)
         if not self.rows.size:
             raise ValueError("no training report has this section")
         self._texts = tuple(texts[row] for row in self.rows.tolist())
         known = frozenset(words)
-        self.candidates = tuple(text for text in dict.fromkeys(self._texts) if known.issuperset(text.split()))
+
+        def may_be_said(text: str) -> bool:
+            # Nobody has shown an earlier film: that something is unchanged cannot be known.
+            return known.issuperset(text.split()) and not clinical.mentions_prior(text)
+
+        self.candidates = tuple(text for text in dict.fromkeys(self._texts) if may_be_said(text))
         counts = Counter(sentence for text in self._texts for sentence in set(floors.sentences(text)))
         self.sentences = tuple(
-            sentence
-            for sentence, count in counts.most_common()
-            if count >= COMMON and known.issuperset(sentence.split())
+            sentence for sentence, count in counts.most_common() if count >= COMMON and may_be_said(sentence)
         )
         self._expected = Expected(nlg.References(self._texts))
         self._bags = {text: nlg.bag(self._expected.references, text) for text in self.candidates}

@@ -138,6 +138,16 @@ def test_what_contradicts_itself_costs() -> None:
     assert one.of("there is a pleural effusion . no large pleural effusion .") == pytest.approx(0)
 
 
+def test_saying_it_twice_costs_and_calling_nothing_is_worth_no_finding() -> None:
+    one = worth(set(), Cardiomegaly=0.5)
+    assert one.of("the heart is enlarged .") == pytest.approx(0)
+    assert one.of("the heart is enlarged . there is cardiomegaly .") == pytest.approx(-1)
+    normal = Worth(head(set()), THRESHOLDS, normal=1.5)
+    assert normal.of(NORMAL) == pytest.approx(1.5)
+    assert normal.of("the heart is enlarged .") == pytest.approx(np.log(0.05 / 0.95))
+    assert Worth(head(set()), THRESHOLDS, normal=9.0).of(NORMAL) == MARGIN
+
+
 REPORTS = [(text, "no effusion ." if text in (NORMAL, LARGE) else "effusion .") for text in TEXTS]
 
 
@@ -163,7 +173,7 @@ def test_what_is_no_bank_is_refused(data: bytes) -> None:
 
 def test_each_section_is_drafted_under_the_same_evidence() -> None:
     tokenizer = Tokenizer.train([part for texts in REPORTS for part in texts], min_count=1)
-    ready = Evidence(bank(), RetrievalConfig(ridge=1.0), tokenizer, THRESHOLDS)
+    ready = Evidence(bank(), RetrievalConfig(ridge=1.0), tokenizer, NAMES, THRESHOLDS)
     sure = head({"Pleural Effusion", "Pleural Effusion/left"}, Pleural_Effusion=0.9)
     tokens = ready.draft(np.array([3.0, -3.0]), sure)
     assert tokenizer.decode_report(tokens) == (LEFT, "effusion .")
@@ -173,3 +183,11 @@ def test_each_section_is_drafted_under_the_same_evidence() -> None:
 
 def test_logits_are_finite_at_0_and_1() -> None:
     np.testing.assert_allclose(logits(np.array([0.0, 0.5, 1.0])), [-13.8155, 0.0, 13.8155], atol=1e-3)
+
+
+def test_no_draft_compares_with_a_film_that_nobody_has_shown() -> None:
+    stable = "the heart is stable ."
+    section = Section([stable] * 5 + [NORMAL] * 4, WORDS | {"stable"})
+    assert stable not in section.candidates and stable not in section.sentences
+    weights_N = np.array([0.2] * 5 + [0.0] * 4)  # all the evidence says so
+    assert "stable" not in section.draft(weights_N, worth(set()), RetrievalConfig())
