@@ -309,7 +309,7 @@ def film_seer(model: Cascade, films: Films) -> Seer:
 @torch.no_grad()
 def seen_before(see: Seer, some: Sequence[Case], looks: int, seed: int) -> Seer:
     """What ``see`` sees of ``some`` studies, once as they are and ``looks`` times augmented, kept; asked with a
-    generator it gives one of the augmented looks, drawn study by study."""
+    generator it gives one of all these looks, drawn study by study."""
     kept: list[dict[str, Tensor]] = []
     for number in range(looks + 1):
         generator = torch.Generator().manual_seed(seed + number) if number else None
@@ -322,8 +322,8 @@ def seen_before(see: Seer, some: Sequence[Case], looks: int, seed: int) -> Seer:
 
     def remember(asked: Sequence[Case], generator: torch.Generator | None) -> Tensor:
         drawn = [0] * len(asked)
-        if generator is not None and looks:
-            drawn = torch.randint(1, looks + 1, (len(asked),), generator=generator).tolist()
+        if generator is not None:
+            drawn = torch.randint(0, looks + 1, (len(asked),), generator=generator).tolist()
         return torch.cat([kept[number][case.study] for number, case in zip(drawn, asked, strict=True)])
 
     return remember
