@@ -232,7 +232,7 @@ class Section:
 
     def __init__(self, texts: Sequence[str], words: Collection[str]) -> None:
         """``texts`` (N) are in normal form, empty where a report lacks the section; only texts that compare with no
-        earlier film and whose words are all in ``words`` may be drafted. Raises ValueError where every text is empty."""
+        earlier film and whose words are all in ``words`` may be drafted. Raises ValueError where all are empty."""
         self.rows = np.array([row for row, text in enumerate(texts) if text], dtype=np.intp)
         if not self.rows.size:
             raise ValueError("no training report has this section")
