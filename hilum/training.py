@@ -518,9 +518,13 @@ def _fingerprint(
     where the encoder's weights lie."""
     described = msgspec.to_builtins(replace(config, save_seconds=0.0))
     # States from before there was a choice can still be resumed.
-    _drop(described, word_vectors=None, drawn_places=0.0, precision="auto")
-    if not config.model.background:
-        del described["model"]["background"]
+    _drop(
+        described, word_vectors=None, drawn_places=0.0, precision="auto", told_last=None, emphasis=1.0,
+        augment=1.0, codes=0, retrieval=None,
+    )  # fmt: skip
+    for name in ("background", "codes"):
+        if not described["model"][name]:
+            del described["model"][name]
     if config.model.decoder == "soft-lstm":
         for name in ("decoder", "layers", "heads"):
             del described["model"][name]

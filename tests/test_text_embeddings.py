@@ -322,9 +322,20 @@ def test_a_state_from_before_there_was_a_choice_can_be_resumed(tmp_path: Path) -
     """Its fingerprint was that of a configuration without the fields that came later."""
     (tmp_path / "studies.jsonl").write_text("{}\n")
     before = msgspec.to_builtins(replace(tiny(), save_seconds=0.0))
-    for name in ("word_vectors", "drawn_places", "reward", "reward_stage", "weights", "weights_sha256"):
-        before.pop(name, None)
-    for name in ("background", "decoder", "layers", "heads", "encoder_shape", "trainable"):
+    later = (
+        "word_vectors",
+        "drawn_places",
+        "reward",
+        "reward_stage",
+        "weights",
+        "weights_sha256",
+        "precision",
+    )
+    for name in (*later, "told_last", "emphasis", "augment", "codes", "retrieval"):
+        del before[name]
+    for stage in ("encoder", "decoder"):
+        del before[stage]["average"], before[stage]["micro_batch"]
+    for name in ("background", "decoder", "layers", "heads", "encoder_shape", "trainable", "codes"):
         before["model"].pop(name, None)
     for name in ("nucleus", "consensus", "consensus_power", "consistent"):
         before["search"].pop(name, None)
