@@ -1,0 +1,146 @@
+"""The ablation: every recipe trained with several seeds and scored beside the floors, one table.
+
+    python benchmarks/ablation.py --data DATA --work DIR [--recipes openi-decoder openi-gru …] [--seeds 0 1 2]
+                                  [--part r2gen/validation] [--resamples 1000] [--device auto]
+
+Trains ``DIR/RECIPE-SEED`` where it is not there yet (a broken one goes on where it stopped), appraises it on
+``--part``, and prints one JSON object: ``rows``, a system each, and ``table``, the same as Markdown. A trained
+system's number is the mean over its seeds; its interval reaches from the lowest end to the highest among them.
+Floors come from the first run. Never give it a test part to choose anything by.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from hilum import allocator, appraisal, checkpoints, training
+from hilum.appraisal import Appraisal
+from hilum.device import choose
+from hilum.recipes import RECIPES
+from hilum.reporter import Reporter
+
+COLUMNS = {
+    "bleu_4": "BLEU-4", "cider": "CIDEr", "findings_f1_micro_14": "F1-14 micro", "findings_f1_macro_14": "macro",
+    "findings_f1_micro_5": "F1-5 micro", "findings_side_accuracy": "side, text",
+    "image_truth_f1_macro": "drawn F1 macro", "image_truth_f1_micro": "micro", "image_truth_side_accuracy": "side",
+    "pointing_game": "pointing game", "share_inside": "share inside",
+}  # fmt: skip
+"""What the table shows of what can be computed: of simulated films also what was drawn, and where."""
+TIMED = 32
+"""So many studies are drafted again, features at hand, to time them."""
+
+
+def trained(recipe: str, seed: int, data: Path, work: Path, device: str) -> Path:
+    """The run folder of ``recipe`` with ``seed``."""
+    out = work / f"{recipe}-{seed}"
+    training.train(replace(RECIPES[recipe](), seed=seed), data, out, resume=True, device=choose(device))
+    return out
+
+
+def minutes(run: Path) -> float:
+    """How long a run's epochs took, validation included."""
+    lines = (run / "log.jsonl").read_text(encoding="utf-8").splitlines()
+    return sum(json.loads(line).get("seconds", 0.0) for line in lines) / 60
+
+
+def drafts_per_second(run: Path, found: Appraisal, device: str) -> float:
+    """Drafts a second of the first studies, their features in the cache."""
+    reporter = Reporter.load(run, choose(device))
+    some = found.studies[:TIMED]
+    started = time.perf_counter()
+    reporter.report_all(found.dataset, some)
+    return len(some) / (time.perf_counter() - started)
+
+
+def scores(found: Appraisal) -> dict[str, tuple[float, float, float]]:
+    """Value, low and high of each of ``COLUMNS`` that was computed."""
+    known: dict[str, Any] = {**found.card.systems[appraisal.MODEL], **found.grounding}
+    return {name: (known[name].value, known[name].low, known[name].high) for name in COLUMNS if name in known}
+
+
+def together(each: Sequence[Mapping[str, tuple[float, float, float]]]) -> dict[str, list[float]]:
+    """Mean, lowest low and highest high over seeds, of what every seed has."""
+    shared = [name for name in each[0] if all(name in one for one in each)]
+    return {
+        name: [
+            sum(one[name][0] for one in each) / len(each),
+            min(one[name][1] for one in each),
+            max(one[name][2] for one in each),
+        ]
+        for name in shared
+    }
+
+
+def table(rows: Sequence[Mapping[str, Any]]) -> str:
+    """The rows as Markdown."""
+    shown = [name for name in COLUMNS if any(name in row["scores"] for row in rows)]
+    lines = [
+        f"| system | seeds | {' | '.join(COLUMNS[name] for name in shown)} | texts | minutes | drafts/s |",
+        "|---" * (len(shown) + 5) + "|",
+    ]
+    for row in rows:
+        cells = [
+            "{:.3f} ({:.3f}–{:.3f})".format(*row["scores"][name]) if name in row["scores"] else "–"
+            for name in shown
+        ]
+        rest = [f"{row[name]:.1f}" if name in row else "–" for name in ("minutes", "drafts_per_second")]
+        cells = [row["system"], str(row.get("seeds", "–")), *cells, f"{row['texts']:.0f}", *rest]
+        lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--data", type=Path, required=True)
+    parser.add_argument("--work", type=Path, required=True)
+    parser.add_argument("--recipes", nargs="+", choices=sorted(RECIPES), default=["openi-decoder", "openi"])
+    parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
+    parser.add_argument("--part", default="validation")
+    parser.add_argument("--resamples", type=int, default=1000)
+    parser.add_argument("--device", default="auto")
+    given = parser.parse_args()
+    allocator.keep_freed_memory()
+    rows: list[dict[str, Any]] = []
+    for recipe in given.recipes:
+        runs = [trained(recipe, seed, given.data, given.work, given.device) for seed in given.seeds]
+        found = [
+            appraisal.appraise(
+                run, given.data, given.part, resamples=given.resamples, device=choose(given.device)
+            )
+            for run in runs
+        ]
+        if not rows:
+            for name, metrics in found[0].card.systems.items():
+                if name.startswith(("floor:", "ceiling:")):
+                    values = {
+                        key: [metrics[key].value, metrics[key].low, metrics[key].high]
+                        for key in COLUMNS
+                        if key in metrics
+                    }
+                    rows.append(
+                        {"system": name, "scores": values, "texts": found[0].card.texts[name].distinct}
+                    )
+        rows.append(
+            {
+                "system": recipe,
+                "seeds": len(runs),
+                "runs": [checkpoints.read_info(run).weights_sha256 for run in runs],
+                "scores": together([scores(one) for one in found]),
+                "texts": sum(one.card.texts[appraisal.MODEL].distinct for one in found) / len(found),
+                "minutes": sum(map(minutes, runs)) / len(runs),
+                "drafts_per_second": drafts_per_second(runs[0], found[0], given.device),
+            }
+        )
+    print(json.dumps({"part": given.part, "rows": rows, "table": table(rows)}, indent=1, ensure_ascii=False))
+
+
+if __name__ == "__main__":
+    main()
