@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from hilum import appraisal, training
+from hilum.data import manifest
 from hilum.data.manifest import Dataset
 from hilum.errors import DataError, InputError
 from hilum.metrics.intervals import Interval
@@ -42,7 +43,7 @@ def run(data: Dataset, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def found(run: Path, data: Dataset) -> appraisal.Appraisal:
-    return appraisal.appraise(run, data.root, "test", resamples=100)
+    return appraisal.appraise(run, data.root, "test", explain=True, resamples=100)
 
 
 def test_what_has_learnt_beats_every_floor_and_says_so(found: appraisal.Appraisal) -> None:
@@ -106,6 +107,29 @@ def test_the_json_follows_the_published_schema(found: appraisal.Appraisal) -> No
     assert plain["calibration"]["pooled"]["n"] == sum(
         each["n"] for each in plain["calibration"]["findings"].values()
     )
+
+
+def test_what_has_learnt_looks_where_it_was_drawn(found: appraisal.Appraisal) -> None:
+    """The spot is all that there is to see: evidence must point at it, and taking it away must tell."""
+    assert found.explanation is not None
+    explained = found.explanation
+    assert explained.maps["finding:evidence"] == explained.maps["sentence:attention"] / 2 == 8
+    for kind in ("finding:evidence", "sentence:evidence"):
+        assert explained.pointing[kind]["pointing_game_near"].value >= 0.75
+        assert explained.pointing[kind]["share_inside"].low > explained.pointing[kind]["chance_inside"].value
+    for cover in ("memory", "film"):
+        fell = explained.curves[f"finding:evidence/{cover}"]
+        assert fell.areas["deletion_less_random"].high < 0 < fell.areas["insertion_less_random"].low
+        assert fell.p_values["deletion_less_random"] < 0.05
+    assert found.to_dict()["explanation"]["maps"] == dict(explained.maps)
+    assert "finding:evidence/film" in found.to_text()
+
+
+def test_maps_of_real_films_cannot_be_measured(run: Path, data: Dataset, tmp_path: Path) -> None:
+    manifest.write(tmp_path, replace(data.info, simulated=False), data.studies)
+    (tmp_path / "images").symlink_to(data.root / "images")
+    with pytest.raises(InputError, match="--explain needs simulated films"):
+        appraisal.appraise(run, tmp_path, "test", explain=True)
 
 
 def test_the_head_s_findings_make_a_floor(found: appraisal.Appraisal) -> None:
