@@ -232,12 +232,17 @@ def model_card(info: RunInfo) -> str:
     if start is not None:
         further = ", ".join(part for part in (start.trained_on, start.licence) if part)
         origin = f"{start.name} ({further or start.layout}), SHA-256 `{start.sha256}`"
+    bank = (
+        "\n**`bank.json` holds the reports that it was trained on**, for drafting: do not pass this folder on.\n"
+        if info.retrieval is not None
+        else ""
+    )
     return f"""# {info.name}
 
 {DISCLAIMER}
 
 {pixels}
-
+{bank}
 | | |
 |---|---|
 | encoder | {info.model.encoder}, {info.model.image_size} x {info.model.image_size} pixels |

@@ -58,6 +58,12 @@ def test_codes_are_learnt_and_saved(trained: tuple[Dataset, Path]) -> None:
     assert ReportModel(info.model).codes is not None
 
 
+def test_the_card_says_that_the_folder_holds_reports(trained: tuple[Dataset, Path]) -> None:
+    assert "do not pass this folder on" in (trained[1] / "README.md").read_text(encoding="utf-8")
+    info = checkpoints.read_info(trained[1])
+    assert "bank.json" not in checkpoints.model_card(replace(info, retrieval=None))
+
+
 def test_a_damaged_bank_is_named(trained: tuple[Dataset, Path]) -> None:
     path = trained[1] / "bank.json"
     whole = path.read_bytes()
