@@ -14,15 +14,17 @@ from __future__ import annotations
 
 import hashlib
 import pickle
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 import safetensors
 import safetensors.torch
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from hilum import atomic
 from hilum.decoding import SearchConfig
@@ -37,6 +39,7 @@ from hilum.study import DISCLAIMER
 from hilum.text.tokenizer import Tokenizer
 
 FORMAT = "hilum-run-1"
+T = TypeVar("T")
 RESUME = "resume.pt"
 """Where an unfinished training keeps its state."""
 
@@ -88,24 +91,34 @@ def save(
     bank: Bank | None = None,
 ) -> RunInfo:
     """Writes a run; ``config.json`` comes last, so a folder that has it is whole. Returns the stamped info."""
-    weights = safetensors.torch.save({name: part.contiguous() for name, part in model.state_dict().items()})
+    weights = packed(model.state_dict())
     words = tokenizer.to_json().encode()
-    info = replace(info, weights_sha256=_sha256(weights), tokenizer_sha256=_sha256(words))
+    info = replace(info, weights_sha256=sha256_of(weights), tokenizer_sha256=sha256_of(words))
     atomic.write_bytes(folder / "weights.safetensors", weights)
     atomic.write_bytes(folder / "tokenizer.json", words)
     if frequencies is not None:
         counted = frequencies.to_json()
-        info = replace(info, frequencies_sha256=_sha256(counted))
+        info = replace(info, frequencies_sha256=sha256_of(counted))
         atomic.write_bytes(folder / "frequencies.json", counted)
     if bank is not None:
         reports = bank.to_json()
-        info = replace(info, bank_sha256=_sha256(reports))
+        info = replace(info, bank_sha256=sha256_of(reports))
         atomic.write_bytes(folder / "bank.json", reports)
-    atomic.write_text(folder / "README.md", model_card(info))
+    close(folder, info, model_card(info))
+    return info
+
+
+def packed(state: Mapping[str, Tensor]) -> bytes:
+    """The parameters as a file of safetensors."""
+    return safetensors.torch.save({name: part.contiguous() for name, part in state.items()})
+
+
+def close(folder: Path, info: object, card: str) -> None:
+    """Writes what comes last in a run folder of any kind: the model card, then ``config.json``."""
+    atomic.write_text(folder / "README.md", card)
     atomic.write_bytes(
         folder / "config.json", msgspec.json.format(msgspec.json.encode(info), indent=1) + b"\n"
     )
-    return info
 
 
 def read_info(folder: Path) -> RunInfo:
@@ -141,12 +154,9 @@ def load(folder: Path, device: torch.device = CPU) -> Run:
     weights = checked(folder / "weights.safetensors", info.weights_sha256)
     words = checked(folder / "tokenizer.json", info.tokenizer_sha256)
     tokenizer = Tokenizer.from_json(words.decode())
-    try:
+    with fitting(folder):
         model = ReportModel(info.model)
         model.load_state_dict(safetensors.torch.load(weights))
-    except (ValueError, RuntimeError, safetensors.SafetensorError) as error:
-        what = f"its weights and its configuration do not fit together ({error})"
-        raise RunError(what[:300], where=folder, fix="restore the folder or train anew") from None
     if len(tokenizer) != info.model.vocabulary:
         raise RunError(
             f"{len(tokenizer)} words, but the model has {info.model.vocabulary}",
@@ -163,6 +173,49 @@ def load(folder: Path, device: torch.device = CPU) -> Run:
         except ValueError as error:
             raise RunError(str(error), where=path, fix="train anew") from None
     return Run(info, model.eval().to(device), tokenizer, frequencies, bank)
+
+
+@contextmanager
+def fitting(folder: Path) -> Iterator[None]:
+    """While a run's model is made and takes its weights: raises RunError where the two do not fit together."""
+    try:
+        yield
+    except (ValueError, RuntimeError, safetensors.SafetensorError) as error:
+        what = f"its weights and its configuration do not fit together ({error})"
+        raise RunError(what[:300], where=folder, fix="restore the folder or train anew") from None
+
+
+def read_config(folder: Path, kind: type[T], form: str, name: str, fix: str) -> T:
+    """``config.json`` of a run folder of another kind than this module's: of format ``form``, called ``name``.
+
+    Raises RunError where it is missing, damaged or that of a third kind; ``fix`` says how to train one.
+    """
+    path = folder / "config.json"
+    if not folder.is_dir():
+        raise RunError("no such run folder", where=folder, fix=fix)
+    if not path.is_file():
+        raise RunError(
+            "no config.json in it, so this is no finished run", where=folder, fix=f"{fix} --resume"
+        )
+    try:
+        found = msgspec.json.decode(path.read_bytes(), type=_Kind).format
+        if found != form:
+            raise RunError(f"it is no {name} (its format is {found!r})", where=folder, fix=fix)
+        return msgspec.json.decode(path.read_bytes(), type=kind)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise RunError(f"not a run's configuration ({error})", where=path, fix="restore the file") from None
+
+
+def has_format(folder: Path, form: str) -> bool:
+    """Whether ``folder`` holds a finished run of format ``form``; False also where nothing can be read."""
+    try:
+        return msgspec.json.decode((folder / "config.json").read_bytes(), type=_Kind).format == form
+    except (OSError, msgspec.DecodeError):
+        return False
+
+
+class _Kind(msgspec.Struct):
+    format: str = ""
 
 
 def resumable(out: Path, fingerprint: str, resume: bool) -> dict[str, Any] | None:
@@ -206,13 +259,14 @@ def checked(path: Path, sha256: str) -> bytes:
     if not path.is_file():
         raise RunError("missing from the run", where=path, fix="restore the file or train anew")
     data = path.read_bytes()
-    if _sha256(data) != sha256:
+    if sha256_of(data) != sha256:
         what = "damaged, or from another run (its checksum differs from config.json's)"
         raise RunError(what, where=path, fix="restore the file or train anew")
     return data
 
 
-def _sha256(data: bytes) -> str:
+def sha256_of(data: bytes) -> str:
+    """The digest that a run's configuration holds of each of its files."""
     return hashlib.sha256(data).hexdigest()
 
 

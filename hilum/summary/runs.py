@@ -9,14 +9,11 @@ README.md                 the model card
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-import msgspec
-import safetensors
 import safetensors.torch
 import torch
 from torch import Tensor
@@ -69,12 +66,9 @@ def load(folder: Path, device: torch.device = CPU) -> SummaryRun:
     models = []
     for number, sha256 in enumerate(info.weights_sha256):
         data = checkpoints.checked(folder / weights_name(number), sha256)
-        try:
+        with checkpoints.fitting(folder):
             model = SummaryModel(info.model)
             model.take(safetensors.torch.load(data))
-        except (ValueError, RuntimeError, safetensors.SafetensorError) as error:
-            what = f"its weights and its configuration do not fit together ({error})"
-            raise RunError(what[:300], where=folder, fix="restore the folder or train anew") from None
         models.append(model.eval().to(device))
     if len(tokenizer) != info.model.vocabulary or not models:
         what = f"{len(tokenizer)} words and {len(models)} models, but config.json says otherwise"
@@ -91,46 +85,24 @@ def save(
     folder: Path, info: SummaryInfo, members: Sequence[dict[str, Tensor]], tokenizer: Tokenizer
 ) -> SummaryInfo:
     """Writes a run; ``config.json`` comes last, so a folder that has it is whole. Returns the stamped info."""
-    data = [
-        safetensors.torch.save({name: part.contiguous() for name, part in one.items()}) for one in members
-    ]
+    data = [checkpoints.packed(one) for one in members]
     words = tokenizer.to_json().encode()
-    info = replace(info, weights_sha256=tuple(map(_sha256, data)), tokenizer_sha256=_sha256(words))
+    info = replace(
+        info,
+        weights_sha256=tuple(map(checkpoints.sha256_of, data)),
+        tokenizer_sha256=checkpoints.sha256_of(words),
+    )
     for number, weights in enumerate(data):
         atomic.write_bytes(folder / weights_name(number), weights)
     atomic.write_bytes(folder / "tokenizer.json", words)
-    atomic.write_text(folder / "README.md", model_card(info))
-    atomic.write_bytes(
-        folder / "config.json", msgspec.json.format(msgspec.json.encode(info), indent=1) + b"\n"
-    )
+    checkpoints.close(folder, info, model_card(info))
     return info
 
 
 def read_info(folder: Path) -> SummaryInfo:
     """Reads ``config.json``. Raises RunError where it is missing, damaged or that of another kind of run."""
-    path = folder / "config.json"
     fix = "train one: `hilum train --recipe impression`"
-    if not folder.is_dir():
-        raise RunError("no such run folder", where=folder, fix=fix)
-    if not path.is_file():
-        raise RunError(
-            "no config.json in it, so this is no finished run", where=folder, fix=f"{fix} --resume"
-        )
-    try:
-        kind = msgspec.json.decode(path.read_bytes(), type=_Kind).format
-        if kind != FORMAT:
-            raise RunError(f"it is no summariser (its format is {kind!r})", where=folder, fix=fix)
-        return msgspec.json.decode(path.read_bytes(), type=SummaryInfo)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise RunError(f"not a run's configuration ({error})", where=path, fix="restore the file") from None
-
-
-class _Kind(msgspec.Struct):
-    format: str = ""
-
-
-def _sha256(data: bytes) -> str:
-    return hashlib.sha256(data).hexdigest()
+    return checkpoints.read_config(folder, SummaryInfo, FORMAT, "summariser", fix)
 
 
 def model_card(info: SummaryInfo) -> str:
