@@ -38,10 +38,11 @@ class Agreement(NamedTuple):
 
 def apart(left: float, right: float) -> float:
     """How far left is likelier than right, in logits: above 0 for left."""
-    return _logit(left) - _logit(right)
+    return logit(left) - logit(right)
 
 
-def _logit(probability: float) -> float:
+def logit(probability: float) -> float:
+    """log(p / (1 - p)), p kept ``1e-6`` from 0 and 1."""
     bounded = min(max(probability, 1e-6), 1.0 - 1e-6)
     return math.log(bounded / (1.0 - bounded))
 

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -33,6 +33,9 @@ from hilum.text.tokenizer import SPECIAL, START, Tokenizer
 
 MARGIN = 3.0
 """A finding counts for at most so many logits beyond its operating point: a sure one does not drown the rest."""
+CIDER_A_SENTENCE = 4.0
+"""What a sentence that is surely in the reference is worth beside a verdict, when the shortlist is made: about the
+CIDEr-D of half a report. Only the shortlist depends on it."""
 COMMON = 3
 """A draft is composed of sentences that so many training reports hold."""
 
@@ -63,7 +66,8 @@ class Bank:
     def of(cls, texts: Sequence[tuple[str, str]], probabilities_NF: NDArray[np.floating]) -> Bank:
         """Of findings and impression of each study, and the head's probabilities."""
         findings, impressions = zip(*texts, strict=True)
-        return cls(findings, impressions, logits(probabilities_NF))
+        logits = np.vectorize(consistency.logit, otypes=[np.float64])
+        return cls(findings, impressions, logits(probabilities_NF.astype(np.float64)))
 
     def to_json(self) -> bytes:
         """``{"findings": [N], "impressions": [N], "logits": [[F] a study]}``, logits to four decimals."""
@@ -105,18 +109,19 @@ class Evidence:
     ) -> None:
         """``findings`` are the names of the head's outputs, ``thresholds`` its operating points."""
         self._normal = findings.index(NO_FINDING) if NO_FINDING in thresholds else None
-        self._bank, self._config, self._tokenizer, self._thresholds = bank, config, tokenizer, thresholds
+        self._config, self._tokenizer, self._thresholds = config, tokenizer, thresholds
         self._sections = bank.sections(frozenset(tokenizer.words[len(SPECIAL) :]))
+        self._weigh = regression(bank.logits_NF, config.ridge)
 
     def draft(
         self, logits_F: Floats, head: consistency.Verdict, others: Sequence[Sequence[int]] = ()
     ) -> list[int]:
         """The draft of one study as tokens, without start and end mark: each section by itself the best under the
         same evidence and the same head. ``logits_F`` are the head's, ``others`` a decoder's drafts (tokens)."""
-        weights_N = evidence(self._bank.logits_NF, logits_F[None], self._config.ridge)[0]
+        weights_N = self._weigh(logits_F[None])[0]
         normal = 0.0
         if self._normal is not None:
-            normal = float(logits_F[self._normal] - logits(np.array(self._thresholds[NO_FINDING][1])))
+            normal = float(logits_F[self._normal]) - consistency.logit(self._thresholds[NO_FINDING][1])
         worth = Worth(head, self._thresholds, normal)
         read = [self._tokenizer.decode_report([START, *tokens]) for tokens in others]
         said = {"findings": "", "impression": ""}
@@ -134,12 +139,6 @@ class _File(msgspec.Struct):
     logits: list[list[float]]
 
 
-def logits(probabilities: NDArray[np.floating]) -> Floats:
-    """log(p / (1 - p)), p kept ``1e-6`` from 0 and 1."""
-    bounded = np.clip(np.asarray(probabilities, dtype=np.float64), 1e-6, 1.0 - 1e-6)
-    return np.asarray(np.log(bounded / (1.0 - bounded)))
-
-
 class Worth:
     """What one study's head is worth to a draft's statements, in logits.
 
@@ -155,15 +154,16 @@ class Worth:
     ) -> None:
         """``normal`` is how far the logit of "No Finding" lies above its operating point."""
         self._beyond = {
-            name: _bounded(float(logits(np.array(probability)) - logits(np.array(thresholds[name][1]))))
+            name: _bounded(consistency.logit(probability) - consistency.logit(thresholds[name][1]))
             for name, probability in head.probabilities.items()
         }
         self._head, self._normal = head, _bounded(normal)
 
     def of(self, text: str) -> float:
         """What ``text`` (normal form) is worth."""
-        total = self._normal if _calls_nothing(text) else 0.0
-        for name, said in consistency.reading(text).items():
+        read = consistency.reading(text)
+        total = self._normal if _calls_nothing(read) else 0.0
+        for name, said in read.items():
             beyond = self._beyond.get(name, 0.0)
             if said.state is State.PRESENT:
                 total += beyond + self._side(name, said.side)
@@ -184,12 +184,12 @@ def _bounded(value: float) -> float:
     return min(max(value, -MARGIN), MARGIN)
 
 
-def _calls_nothing(text: str) -> bool:
-    """Whether "No Finding" would be read in ``text``, which is not empty: no observation but support devices is
-    present or uncertain."""
+def _calls_nothing(read: Mapping[str, consistency.Statement]) -> bool:
+    """Whether "No Finding" would be read in a text, which is not empty: no observation but support devices is present
+    or uncertain."""
     return all(
         said.state is State.ABSENT or name not in OBSERVATIONS or name == "Support Devices"
-        for name, said in consistency.reading(text).items()
+        for name, said in read.items()
     )
 
 
@@ -211,20 +211,28 @@ def _faults(text: str) -> tuple[int, int]:
     return len(present & {name for name, state in seen if state is State.ABSENT}), repeated
 
 
-def evidence(known_NF: Floats, asked_BF: Floats, ridge: float) -> Floats:
-    """The weight of each known study for each one that is asked about, (B, N); rows sum to 1, weights may be below 0.
+def regression(known_NF: Floats, ridge: float) -> Callable[[Floats], Floats]:
+    """What gives the weight of each of N known studies for each of B that are asked about, (B, F) to (B, N); rows sum
+    to 1, weights may be below 0.
 
     ``weights @ values`` is the prediction of ridge regression from the features, standardised on the known studies,
-    to any ``values``, with an intercept. Raises ValueError where there is no known study, the widths differ, or
-    ``ridge`` is not above 0.
+    to any ``values``, with an intercept. Raises ValueError where there is no known study, or ``ridge`` is not above
+    0; and what is returned, where the widths differ.
     """
-    if len(known_NF) == 0 or known_NF.shape[1] != asked_BF.shape[1] or not ridge > 0:
-        raise ValueError(f"features {known_NF.shape} and {asked_BF.shape}, ridge {ridge}")
+    if len(known_NF) == 0 or not ridge > 0:
+        raise ValueError(f"features {known_NF.shape}, ridge {ridge}")
     mean_F, spread_F = known_NF.mean(0), known_NF.std(0)
     spread_F = np.where(spread_F > 0, spread_F, 1.0)
-    known_NF, asked_BF = ((each - mean_F) / spread_F for each in (known_NF, asked_BF))
+    known_NF = (known_NF - mean_F) / spread_F
     inner_FF = known_NF.T @ known_NF + ridge * np.eye(known_NF.shape[1])
-    return np.asarray(1.0 / len(known_NF) + asked_BF @ np.linalg.solve(inner_FF, known_NF.T))
+    gain_FN = np.linalg.solve(inner_FF, known_NF.T)
+
+    def weigh(asked_BF: Floats) -> Floats:
+        if asked_BF.shape[1] != known_NF.shape[1]:
+            raise ValueError(f"features {known_NF.shape} and {asked_BF.shape}, ridge {ridge}")
+        return np.asarray(1.0 / len(known_NF) + (asked_BF - mean_F) / spread_F @ gain_FN)
+
+    return weigh
 
 
 class Section:
@@ -267,7 +275,7 @@ class Section:
     ) -> str:
         """The text with the best estimate: of candidates, of ``others`` (a decoder's drafts), of what is composed.
 
-        ``weights_N`` (all training reports, as ``evidence`` gives them) are brought to a sum of 1 over those that
+        ``weights_N`` (all training reports, as ``regression`` gives them) are brought to a sum of 1 over those that
         have the section. Of equals the first wins, candidates before ``others``. Empty only where there is nothing to
         choose from.
         """
@@ -292,8 +300,3 @@ class Section:
         shortlist = [self.sentences[k] for k in np.argsort(-appeal_S, kind="stable")[: config.sentences]]
         parts, _ = floors.climb(shortlist, lambda some: worth(" ".join(some)), tuple(floors.sentences(best)))
         return " ".join(parts)
-
-
-CIDER_A_SENTENCE = 4.0
-"""What a sentence that is surely in the reference is worth beside a verdict, when the shortlist is made: about the
-CIDEr-D of half a report. Only the shortlist depends on it."""
