@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -11,7 +10,7 @@ from typing import Any, Literal
 import numpy as np
 import torch
 
-from hilum import atomic, evaluation, explanations, objectives
+from hilum import checkpoints, evaluation, explanations, objectives
 from hilum.data import manifest, splits
 from hilum.data.manifest import Dataset
 from hilum.data.targets import targets
@@ -261,15 +260,8 @@ def grounded(
 
 def keep(run: Path, appraisal: Appraisal) -> None:
     """Writes the scorecard into the run's ``scores.json``, beside those of other parts."""
-    path = run / "scores.json"
-    scores: dict[str, Any] = {}
-    if path.is_file():
-        try:
-            scores = json.loads(path.read_text(encoding="utf-8"))
-        except ValueError:
-            raise InputError("not JSON", where=path, fix="remove it and evaluate again") from None
-    scores[f"{appraisal.dataset.info.name} {appraisal.part} {appraisal.section}"] = appraisal.to_dict()
-    atomic.write_text(path, json.dumps(scores, indent=1, ensure_ascii=False) + "\n")
+    name = f"{appraisal.dataset.info.name} {appraisal.part} {appraisal.section}"
+    checkpoints.keep_scores(run, name, appraisal.to_dict())
 
 
 def page(appraisal: Appraisal, notes: Sequence[str] = ()) -> str:

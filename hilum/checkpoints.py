@@ -13,6 +13,7 @@ README.md             the model card
 from __future__ import annotations
 
 import hashlib
+import json
 import pickle
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -29,7 +30,7 @@ from torch import Tensor, nn
 from hilum import atomic
 from hilum.decoding import SearchConfig
 from hilum.device import CPU
-from hilum.errors import RunError
+from hilum.errors import InputError, RunError
 from hilum.metrics.frequencies import Frequencies
 from hilum.models import decoders
 from hilum.models.encoders.weights import Origin
@@ -106,6 +107,20 @@ def save(
         atomic.write_bytes(folder / "bank.json", reports)
     close(folder, info, model_card(info))
     return info
+
+
+def keep_scores(folder: Path, name: str, scores: Mapping[str, Any]) -> None:
+    """Writes ``scores`` into the run's ``scores.json`` under ``name``, beside those of other parts. Raises InputError
+    where that file is not JSON."""
+    path = folder / "scores.json"
+    kept: dict[str, Any] = {}
+    if path.is_file():
+        try:
+            kept = json.loads(path.read_text(encoding="utf-8"))
+        except ValueError:
+            raise InputError("not JSON", where=path, fix="remove it and evaluate again") from None
+    kept[name] = scores
+    atomic.write_text(path, json.dumps(kept, indent=1, ensure_ascii=False) + "\n")
 
 
 def packed(state: Mapping[str, Tensor]) -> bytes:

@@ -147,17 +147,11 @@ class Reporter:
     @torch.no_grad()
     def report_all(self, dataset: Dataset, studies: Sequence[Study]) -> list[Draft]:
         """Drafts of many studies of a data set, from its cached films and features; same drafts as ``report``."""
-        films, features_MGD = self._films(dataset)
+        cached = self._films(dataset)
         drafts: list[Draft] = []
         for chunk in track(list(in_chunks(len(studies), BATCH)), f"drafting ({BATCH} studies each)"):
             some = [studies[index] for index in chunk]
-            features, placements = [], []
-            for study in some:
-                views = ordered_views(study)
-                rows = [films.row[study.id, view.id] for view in views]
-                features.append(torch.from_numpy(features_MGD[rows]).float())
-                placements.append([self.placement(dataset, view) for view in views])
-            drafts += self._drafts(some, features, placements, [[] for _ in some])
+            drafts += self._drafts(some, *self._cached(dataset, some, *cached), [[] for _ in some])
         return drafts
 
     def own_features(self, dataset: Dataset, studies: Sequence[Study]) -> NDArray[np.float32]:
@@ -258,15 +252,19 @@ class Reporter:
     @torch.no_grad()
     def seen(self, dataset: Dataset, studies: Sequence[Study]) -> Seen:
         """What the model has of ``studies`` of a data set before it reads them, from cached features."""
-        films, features_MGD = self._films(dataset)
+        return self._seen(studies, *self._cached(dataset, studies, *self._films(dataset)))
+
+    def _cached(
+        self, dataset: Dataset, studies: Sequence[Study], films: Films, features_MGD: NDArray[np.float16]
+    ) -> tuple[list[Tensor], list[list[Placement]]]:
+        """The cached features of each study's films, and where these lie in the square."""
         features, placements = [], []
         for study in studies:
             views = ordered_views(study)
-            features.append(
-                torch.from_numpy(features_MGD[[films.row[study.id, view.id] for view in views]]).float()
-            )
+            rows = [films.row[study.id, view.id] for view in views]
+            features.append(torch.from_numpy(features_MGD[rows]).float())
             placements.append([self.placement(dataset, view) for view in views])
-        return self._seen(studies, features, placements)
+        return features, placements
 
     def _seen(
         self, studies: Sequence[Study], features: Sequence[Tensor], placements: Sequence[Sequence[Placement]]

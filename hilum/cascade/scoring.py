@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -13,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
-from hilum import atomic
+from hilum import checkpoints
 from hilum.cascade import runs
 from hilum.cascade.cases import Case, cases
 from hilum.cascade.training import features, film_seer
@@ -137,15 +136,7 @@ def evaluate(folder: Path, data: Path, part: str, *, resamples: int = 1000, seed
 def keep(run: Path, scores: CascadeScores) -> None:
     """Writes the scores into the run's ``scores.json``, beside those of other parts. Raises InputError where that is
     not JSON."""
-    path = run / "scores.json"
-    kept: dict[str, Any] = {}
-    if path.is_file():
-        try:
-            kept = json.loads(path.read_text(encoding="utf-8"))
-        except ValueError:
-            raise InputError("not JSON", where=path, fix="remove it and evaluate again") from None
-    kept[f"{scores.data} {scores.part} annotations"] = scores.to_dict()
-    atomic.write_text(path, json.dumps(kept, indent=1, ensure_ascii=False) + "\n")
+    checkpoints.keep_scores(run, f"{scores.data} {scores.part} annotations", scores.to_dict())
 
 
 def _annotations(

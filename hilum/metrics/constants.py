@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hilum.metrics import nlg
+from hilum.metrics.expected import Expected, Weighted
 from hilum.metrics.intervals import Floats
 from hilum.metrics.nlg import ORDERS, References
 
@@ -29,7 +30,7 @@ class ConstantScorer:
         if metric == "rouge_l":
             return self._rouge(text)
         if metric == "cider":
-            return self._cider(text)
+            return self._evenly.cider_d(text)
         if metric in (names := [f"bleu_{k + 1}" for k in range(ORDERS)]):
             return float(self._bleu_4(text)[names.index(metric)])
         raise ValueError(f"no constant is chosen by {metric}")
@@ -61,31 +62,10 @@ class ConstantScorer:
         return nlg.bleu(correct_4, n * one.guess_4, length, reference_length)
 
     @cached_property
-    def _by_column(self) -> tuple[NDArray[np.int64], NDArray[np.int64], Floats]:
-        """Column starts, rows and counts of the references' n-grams, column by column."""
-        counts_GN = self.references.counts_NG.tocsc()
-        return counts_GN.indptr.astype(np.int64), counts_GN.indices.astype(np.int64), counts_GN.data
-
-    def _cider(self, text: str) -> float:
-        references = self.references
-        one = nlg.bag(references, text)
-        starts_G, rows, counts = self._by_column
-        first_M = starts_G[one.columns_M]
-        many_M = starts_G[one.columns_M + 1] - first_M
-        skipped_M = np.cumsum(many_M) - many_M
-        entries = np.arange(int(many_M.sum())) + np.repeat(first_M - skipped_M, many_M)
-        weight = np.repeat(references.idf_G[one.columns_M] ** 2, many_M)
-        there, here = counts[entries], np.repeat(one.counts_M, many_M)
-        order = np.repeat(references.order_G[one.columns_M], many_M)
-        product_N4 = np.bincount(
-            rows[entries] * ORDERS + order,
-            weight * np.minimum(there, here) * there,
-            minlength=len(references) * ORDERS,
-        ).reshape(-1, ORDERS)
-        norms_N4 = one.norm_4 * references.norm_N4
-        cosine_N = (product_N4 / np.where(norms_N4 == 0, 1, norms_N4)).mean(axis=1)
-        penalty_N = nlg.length_penalty(len(one.words), references.length_N)
-        return float(10 * (cosine_N * penalty_N).mean())
+    def _evenly(self) -> Weighted:
+        """Every reference as likely as another."""
+        many = len(self.references)
+        return Expected(self.references).given(np.full(many, 1.0 / many))
 
     @cached_property
     def _bits(self) -> tuple[dict[str, int], int, int, NDArray[np.int64]]:
