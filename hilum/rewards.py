@@ -17,6 +17,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from hilum.consistency import said_in
 from hilum.data.batches import Batch
 from hilum.metrics import nlg
 from hilum.metrics.intervals import Floats
@@ -25,7 +26,6 @@ from hilum.models.memory import Memory
 from hilum.models.report_model import ReportModel
 from hilum.objectives import Reader, vary
 from hilum.study import Side, State
-from hilum.text.findings import NO_FINDING, Reading, label
 from hilum.text.normal import sentences
 from hilum.text.tokenizer import END, PAD, START, UNKNOWN, Tokenizer
 
@@ -124,8 +124,8 @@ def statements(text: str) -> frozenset[str]:
 @cache
 def _stated(sentence: str) -> frozenset[str]:
     said: set[str] = set()
-    for name, finding in label(sentence, further=True, reading=Reading.PLAIN).items():
-        if finding.state is not State.PRESENT or name == NO_FINDING:
+    for name, finding in said_in(sentence).items():
+        if finding.state is not State.PRESENT:
             continue
         said.add(name)
         for side in (Side.LEFT, Side.RIGHT):

@@ -30,7 +30,7 @@ from torch import Tensor, nn
 from hilum import allocator, atomic, checkpoints, objectives, parallel, rewards
 from hilum.averaging import WeightAverage
 from hilum.data import codes, manifest, splits
-from hilum.data.batches import SECTIONS, Batch, Example, collate, epoch_order, example, load_films
+from hilum.data.batches import SECTIONS, Batch, Example, collate, epoch_order, example, load_films, seed_of
 from hilum.data.targets import HEAD_FINDINGS
 from hilum.decoding import SearchConfig
 from hilum.device import CPU, compute_alike, on_cpu
@@ -476,16 +476,18 @@ def _described(name: str, learning: int, seeing: int) -> str:
 
 
 def _schedule(step: int, total: int, warmup: float) -> float:
-    """The share of the full rate at ``step``: a linear rise, then half a cosine down to 1 %."""
-    rise = max(1, round(warmup * total))
+    return schedule(step, total, max(1, round(warmup * total)))
+
+
+def schedule(step: int, total: int, rise: int) -> float:
+    """The share of the full rate at ``step``: a linear rise over ``rise`` steps, then half a cosine down to 1 %."""
     if step < rise:
         return (step + 1) / rise
     return 0.01 + 0.99 * 0.5 * (1.0 + math.cos(math.pi * (step - rise) / max(1, total - rise)))
 
 
 def _seed(config: TrainConfig, stage: str, step: int) -> int:
-    digest = hashlib.sha256(f"{config.seed}/{stage}/{step}".encode()).digest()
-    return int.from_bytes(digest[:7], "big")
+    return seed_of(config.seed, stage, step)
 
 
 def _generator(config: TrainConfig, stage: str, step: int) -> torch.Generator:

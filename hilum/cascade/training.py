@@ -25,7 +25,7 @@ from hilum.cascade import runs
 from hilum.cascade.cases import SHARE, Case, cases, frequent_diseases
 from hilum.cascade.joint import joint_labels
 from hilum.data import manifest, splits
-from hilum.data.batches import Films, in_chunks, load_films
+from hilum.data.batches import Films, in_chunks, load_films, seed_of
 from hilum.errors import DataError, InputError, TrainingError
 from hilum.imaging.augment import augment
 from hilum.models.cascade import MAX_WORDS, AnnotationRNN, Cascade, CascadeConfig, Cell, grid
@@ -33,6 +33,7 @@ from hilum.models.encoders import weights
 from hilum.progress import track
 from hilum.text.mesh_words import NORMAL
 from hilum.text.tokenizer import END, PAD, Tokenizer
+from hilum.training import schedule
 
 Seer = Callable[[Sequence[Case], torch.Generator | None], Tensor]
 """What an encoder sees of the films of some studies, one after the other, (films, P); a generator augments."""
@@ -402,13 +403,8 @@ def _save(state: dict[str, Any], out: Path) -> None:
 
 
 def _schedule(step: int, total: int) -> float:
-    """The share of the full rate at ``step``: a linear rise over a tenth, then half a cosine down to 1 %."""
-    rise = max(1, total // 10)
-    if step < rise:
-        return (step + 1) / rise
-    return 0.01 + 0.99 * 0.5 * (1.0 + math.cos(math.pi * (step - rise) / max(1, total - rise)))
+    return schedule(step, total, max(1, total // 10))
 
 
 def _seed(config: CascadeTraining, number: int, stage: str, step: int) -> int:
-    digest = hashlib.sha256(f"{config.seed}/{number}/{stage}/{step}".encode()).digest()
-    return int.from_bytes(digest[:7], "big")
+    return seed_of(config.seed, number, stage, step)

@@ -224,6 +224,12 @@ def example(
     )
 
 
+def seed_of(seed: int, *where: object) -> int:
+    """A seed for each step of a training, 56 bits: a function of ``seed`` and ``where`` (names, numbers) alone."""
+    digest = hashlib.sha256("/".join(map(str, (seed, *where))).encode()).digest()
+    return int.from_bytes(digest[:7], "big")
+
+
 def epoch_order(
     lengths: Sequence[int], batch_size: int, seed: int, epoch: int, pool: int = 16
 ) -> list[list[int]]:

@@ -21,7 +21,7 @@ from torch.nn.utils.rnn import pad_sequence
 
 from hilum import atomic, checkpoints
 from hilum.data import manifest, splits
-from hilum.data.batches import epoch_order
+from hilum.data.batches import epoch_order, seed_of
 from hilum.decoding import SearchConfig
 from hilum.device import CPU, compute_alike, on_cpu
 from hilum.errors import DataError, TrainingError
@@ -270,5 +270,4 @@ def _schedule(step: int, total: int, warmup: int) -> float:
 
 
 def _seed(config: SummaryTraining, member: int, step: int) -> int:
-    digest = hashlib.sha256(f"{config.seed}/{member}/{step}".encode()).digest()
-    return int.from_bytes(digest[:7], "big")
+    return seed_of(config.seed, member, step)
