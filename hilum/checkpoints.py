@@ -285,13 +285,19 @@ def sha256_of(data: bytes) -> str:
     return hashlib.sha256(data).hexdigest()
 
 
+def of_pixels(simulated: bool) -> str:
+    """What a model card says of the films that were learnt from."""
+    if simulated:
+        return (
+            "**Simulated pixels.** It was trained on simulated radiographs; what it says of a real film means "
+            "nothing."
+        )
+    return "It was trained on real films of one public collection; other hospitals' films differ."
+
+
 def model_card(info: RunInfo) -> str:
     """The model card as Markdown (after Mitchell et al., arXiv 1810.03993): what it is, made of, and not for."""
-    pixels = (
-        "**Simulated pixels.** It was trained on simulated radiographs; what it says of a real film means nothing."
-        if info.simulated
-        else "It was trained on real films of one public collection; other hospitals' films differ."
-    )
+    pixels = of_pixels(info.simulated)
     shape = info.model
     decoder = decoders.described(
         shape.decoder, embedding=shape.embedding, hidden=shape.hidden, layers=shape.layers, heads=shape.heads

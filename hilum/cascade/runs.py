@@ -118,11 +118,7 @@ def read_info(folder: Path) -> CascadeInfo:
 def model_card(info: CascadeInfo) -> str:
     """The model card as Markdown (after Mitchell et al., arXiv 1810.03993)."""
     first, last = info.passes[0], info.passes[-1]
-    pixels = (
-        "**Simulated pixels.** It was trained on simulated radiographs; what it says of a real film means nothing."
-        if info.simulated
-        else "It was trained on real films of one public collection; other hospitals' films differ."
-    )
+    pixels = checkpoints.of_pixels(info.simulated)
     return f"""# {info.name}
 
 {DISCLAIMER}
