@@ -341,7 +341,7 @@ def _train(
         name=config.name, model=shape, search=config.search, split=config.split, thresholds=thresholds,
         side_margin=objectives.side_margin(*outputs, shape.findings, thresholds),
         trained_on=trained_on, simulated=dataset.info.simulated,
-        data_sha256=_sha256(data / "studies.jsonl"), training=described, retrieval=config.retrieval,
+        data_sha256=manifest.sha256(data), training=described, retrieval=config.retrieval,
         started_from=begun.info.started_from if begun else published.origin if published else None,
     )  # fmt: skip
     frequencies = Frequencies.of(" ".join(filter(None, objectives.texts(study))) for study in learning)
@@ -502,7 +502,7 @@ def _begun(start: Path, config: TrainConfig, data: Path) -> checkpoints.Run:
             f"recipe {config.name!r} has no reward stage, and nothing else is trained of a finished run",
             where=start, fix="use openi-reward or phantom-reward, or train without --start",
         )  # fmt: skip
-    if run.info.split != config.split or run.info.data_sha256 != _sha256(data / "studies.jsonl"):
+    if run.info.split != config.split or run.info.data_sha256 != manifest.sha256(data):
         raise InputError(
             f"it was trained on other data, or on split {run.info.split!r} and not {config.split!r}",
             where=start, fix="name its data and its split: what it was trained on must not be chosen on",
@@ -524,9 +524,9 @@ def _fingerprint(
         described, word_vectors=None, drawn_places=0.0, precision="auto", told_last=None, emphasis=1.0,
         augment=1.0, codes=0, retrieval=None,
     )  # fmt: skip
-    for name in ("background", "codes"):
-        if not described["model"][name]:
-            del described["model"][name]
+    unchosen = msgspec.to_builtins(EncoderShape())
+    _drop(described["model"], background=(), codes=(), trainable=None, encoder_shape=unchosen)
+    _drop(described["search"], nucleus=1.0, consensus=(), consensus_power=0.0, consistent=False)
     if config.model.decoder == "soft-lstm":
         for name in ("decoder", "layers", "heads"):
             del described["model"][name]
@@ -537,16 +537,10 @@ def _fingerprint(
         del described["reward"], described["reward_stage"]
     if begun is not None:
         described["start"] = begun.info.weights_sha256
-    for name in ("nucleus", "consensus", "consensus_power", "consistent"):
-        if getattr(config.search, name) == getattr(SearchConfig(), name):
-            del described["search"][name]  # likewise
     del described["weights"], described["weights_sha256"]
     if published is not None and config.weights is not None:
         described["weights"] = published.origin.sha256
-    for name, unchosen in (("trainable", None), ("encoder_shape", msgspec.to_builtins(EncoderShape()))):
-        if described["model"][name] == unchosen:
-            del described["model"][name]
-    return hashlib.sha256(msgspec.json.encode([described, _sha256(data / "studies.jsonl")])).hexdigest()
+    return hashlib.sha256(msgspec.json.encode([described, manifest.sha256(data)])).hexdigest()
 
 
 def _drop(described: dict[str, Any], **defaults: object) -> None:
@@ -568,7 +562,3 @@ def _stop_requested() -> Iterator[threading.Event]:
     finally:
         for name, handler in before.items():
             signal.signal(name, handler)
-
-
-def _sha256(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()

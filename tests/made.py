@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import cv2
 import numpy as np
+import pytest
 import torch
 
 from hilum import checkpoints
@@ -70,6 +73,22 @@ def dataset(root: Path, count: int = 30) -> Dataset:
     lists = {name: tuple(ids) for name, ids in parts.items()}
     splits.write(root, splits.Split("clean", **lists, sha256=splits.digest(**lists)))
     return made
+
+
+@contextmanager
+def killed_after(saves: int, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Within it a training is killed when it has saved so often."""
+    save, saved = torch.save, []
+
+    def killed(state: object, path: Path) -> None:
+        save(state, path)
+        saved.append(path)
+        if len(saved) == saves:
+            raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
+        patched.setattr(torch, "save", killed)
+        yield
 
 
 def untrained_run(background: tuple[str, ...] = ()) -> checkpoints.Run:

@@ -108,18 +108,8 @@ def test_a_run_that_was_stopped_goes_on_elsewhere(tmp_path: Path, monkeypatch: p
     data = tmp_path / "data"
     made.dataset(data, 30)
     config = replace(tiny(), precision="float32")
-    save, saves = torch.save, []
-
-    def killed(state: object, path: Path) -> None:
-        save(state, path)
-        saves.append(path)
-        if len(saves) == 6:
-            raise KeyboardInterrupt
-
-    monkeypatch.setattr(torch, "save", killed)
-    with pytest.raises(KeyboardInterrupt):
+    with made.killed_after(6, monkeypatch):
         training.train(config, data, tmp_path / "run")
-    monkeypatch.setattr(torch, "save", save)
     with elsewhere.pretended(monkeypatch) as gpu:
         info = training.train(config, data, tmp_path / "run", resume=True, device=gpu)
     assert info.name == "tiny" and (tmp_path / "run" / "weights.safetensors").is_file()

@@ -196,19 +196,9 @@ def test_averaged_weights_are_validated_kept_and_resumed_exactly(
     name = "decoder.out.weight"
     assert 0 < (own[0][name] - scored[0][name]).abs().max() < 0.1
 
-    save, saves = torch.save, []
-
-    def killed(state: object, path: Path) -> None:
-        save(state, path)
-        saves.append(path)
-        if len(saves) == 6:
-            raise KeyboardInterrupt
-
     scored.clear()
-    monkeypatch.setattr(torch, "save", killed)
-    with pytest.raises(KeyboardInterrupt):
+    with made.killed_after(6, monkeypatch):
         training.train(config, data, tmp_path / "killed")
-    monkeypatch.setattr(torch, "save", save)
     training.train(config, data, tmp_path / "killed", resume=True)
     assert weights(tmp_path / "killed") == weights(tmp_path / "whole")
 

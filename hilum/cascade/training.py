@@ -26,6 +26,7 @@ from hilum.cascade.cases import SHARE, Case, cases, frequent_diseases
 from hilum.cascade.joint import joint_labels
 from hilum.data import manifest, splits
 from hilum.data.batches import Films, in_chunks, load_films, seed_of
+from hilum.device import CPU, compute_alike
 from hilum.errors import DataError, InputError, TrainingError
 from hilum.imaging.augment import augment
 from hilum.models.cascade import MAX_WORDS, AnnotationRNN, Cascade, CascadeConfig, Cell, grid
@@ -113,7 +114,7 @@ def train(
     studies = [by_id[name] for name in ids if name in by_id]
     diseases = frequent_diseases(studies, config.share)
     config = replace(config, model=replace(config.model, diseases=(NORMAL, *diseases)))
-    data_sha256 = hashlib.sha256((data / "studies.jsonl").read_bytes()).hexdigest()
+    data_sha256 = manifest.sha256(data)
     fingerprint = hashlib.sha256(msgspec.json.encode([config, data_sha256, split.sha256, origin])).hexdigest()
     if resume and (out / "config.json").is_file() and not (out / checkpoints.RESUME).is_file():
         return runs.read_info(out)  # it had finished
@@ -127,7 +128,7 @@ def train(
     tokenizer = Tokenizer.train((" ".join(case.words) for case in learning), min_count=1)
     config = replace(config, model=replace(config.model, vocabulary=len(tokenizer)))
 
-    torch.use_deterministic_algorithms(True)
+    compute_alike(CPU)
     state: dict[str, Any] = saved or {
         "fingerprint": fingerprint, "finished": [], "log": [], "epoch": 0,
         "diseases": [config.model.diseases],

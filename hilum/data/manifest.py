@@ -11,6 +11,7 @@ A data set is a folder:
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -84,6 +85,11 @@ def write(
         (root / "left_out.jsonl").unlink(missing_ok=True)
     atomic.write_bytes(root / "dataset.json", msgspec.json.format(msgspec.json.encode(info)) + b"\n")
     return Dataset(root, info, studies)
+
+
+def sha256(root: Path) -> str:
+    """The digest of the studies of the data set in ``root``: what a run notes of the data that it has learnt from."""
+    return hashlib.sha256((root / "studies.jsonl").read_bytes()).hexdigest()
 
 
 def read(root: Path, *, need_images: bool = False) -> Dataset:

@@ -5,7 +5,6 @@ A run holds no report of those it was trained on; they come from the data set it
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -66,7 +65,7 @@ def of_training(data: Path, split: str, sha256: str) -> Neighbours:
     test reports might be among those looked up.
     """
     dataset = manifest.read(data)
-    if hashlib.sha256((data / "studies.jsonl").read_bytes()).hexdigest() != sha256:
+    if manifest.sha256(data) != sha256:
         raise DataError(
             "not the data set that this run was trained on", where=data, fix="name that one, or leave it out"
         )

@@ -20,6 +20,7 @@ from torch import Tensor, nn
 from torch.nn.utils.rnn import pad_sequence
 
 from hilum import atomic, checkpoints
+from hilum.averaging import WeightAverage
 from hilum.data import manifest, splits
 from hilum.data.batches import epoch_order, seed_of
 from hilum.decoding import SearchConfig
@@ -144,7 +145,7 @@ def train(
     ]
     tokenizer = Tokenizer.train(texts, min_count=config.min_count)
     config = replace(config, model=replace(config.model, vocabulary=len(tokenizer)))
-    data_sha256 = hashlib.sha256((data / "studies.jsonl").read_bytes()).hexdigest()
+    data_sha256 = manifest.sha256(data)
     fingerprint = hashlib.sha256(msgspec.json.encode([config, data_sha256, split.sha256])).hexdigest()
     if resume and (out / "config.json").is_file() and not (out / checkpoints.RESUME).is_file():
         return runs.read_info(out)  # it had finished
@@ -160,15 +161,15 @@ def train(
     log: list[dict[str, Any]] = saved["log"] if saved else []
     for number in range(len(finished), config.members):
         torch.manual_seed(_seed(config, number, -1))
-        model, average = (SummaryModel(config.model).to(device) for _ in range(2))
-        average.take(model.weights())
+        model = SummaryModel(config.model).to(device)
+        average = WeightAverage(model, config.averaging)
         optimiser = torch.optim.AdamW(
             model.parameters(), lr=config.rate, weight_decay=config.weight_decay, fused=True
         )
         epoch = 0
         if saved and saved["epoch"]:
             model.take(saved["model"])
-            average.take(saved["average"])
+            average.load(saved["average"])
             optimiser.load_state_dict(saved["optimiser"])
             epoch = saved["epoch"]
         saved = None
@@ -177,16 +178,17 @@ def train(
             epoch += 1
             log.append({"member": number + 1, "epoch": epoch, "loss": loss})
             if epoch % config.validate_every == 0 or epoch == config.epochs:
-                log[-1]["rougeL_f1"] = score([average.eval()], held_out, references, beams=1)
+                with average.applied():
+                    log[-1]["rougeL_f1"] = score([model.eval()], held_out, references, beams=1)
             lines = b"".join(msgspec.json.encode(line) + b"\n" for line in log)
             atomic.write_bytes(out / "log.jsonl", lines)
             state = {
                 "fingerprint": fingerprint, "finished": finished, "log": log, "epoch": epoch,
-                "model": model.weights(), "average": average.weights(), "optimiser": optimiser.state_dict(),
+                "model": model.weights(), "average": average.state(), "optimiser": optimiser.state_dict(),
             }  # fmt: skip
             with atomic.replacing(out / checkpoints.RESUME) as temporary:
                 torch.save(on_cpu(state), temporary)
-        finished.append(on_cpu(average.weights()))
+        finished.append(on_cpu(average.state()))
     info = runs.SummaryInfo(
         name=config.name, model=config.model, search=config.search, split=config.split,
         trained_on=f"{dataset.info.name} ({len(learning):,} reports)", data_sha256=data_sha256,
@@ -198,7 +200,7 @@ def train(
 
 
 def _epoch(
-    config: SummaryTraining, member: int, epoch: int, model: SummaryModel, average: SummaryModel,
+    config: SummaryTraining, member: int, epoch: int, model: SummaryModel, average: WeightAverage,
     optimiser: torch.optim.Optimizer, pairs: Sequence[Pair], out: Path,
 ) -> float:  # fmt: skip
     """One pass over ``pairs``; returns the mean negative log-probability of a word."""
@@ -219,9 +221,7 @@ def _epoch(
         loss.backward()  # type: ignore[no-untyped-call]
         nn.utils.clip_grad_norm_(model.parameters(), config.clip)
         optimiser.step()
-        with torch.no_grad():  # the average is young at first: it must not remember the random start
-            keep = min(config.averaging, (1 + step) / (10 + step))
-            torch._foreach_lerp_(list(average.parameters()), list(model.parameters()), 1 - keep)
+        average.update(step)
         losses.append(said)
     return float(np.mean(losses))
 
