@@ -232,8 +232,9 @@ def train(
         str,
         typer.Option(
             "--recipe",
-            help="openi or phantom, each also with -gru, -hard, -transformer or -reward behind it; openi-vectors, "
-            "openi-indication, openi-densenet, openi-rad-dino, demo, tiny or impression.",
+            help="openi or phantom, each also with -gru, -hard, -transformer or -reward behind it; openi-decoder, "
+            "openi-vectors, openi-indication, openi-densenet, openi-rad-dino, phantom-places, demo, demo-places, "
+            "tiny; impression; cascade, cascade-frozen and others.",
             show_default=False,
         ),
     ],
