@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import hashlib
 import logging
-import os
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -22,6 +21,7 @@ import torch
 from torch import Tensor, nn
 
 from hilum import atomic
+from hilum.data import fetch
 from hilum.errors import HilumError, MissingDependencyError
 from hilum.models.report_model import ReportModel
 
@@ -51,16 +51,11 @@ def choose(name: Name, model: ReportModel, cache: Path | None = None) -> Backend
     if name == "torch":
         return Backend("PyTorch", model.see)
     try:
-        return Backend("ONNX Runtime", _onnx(model, cache or user_cache()))
+        return Backend("ONNX Runtime", _onnx(model, cache or fetch.cache()))
     except HilumError as error:
         if name == "onnx":
             raise
         return Backend("PyTorch", model.see, f"PyTorch reads the films, and not ONNX Runtime: {error}")
-
-
-def user_cache() -> Path:
-    """Where exported graphs are kept."""
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "hilum"
 
 
 def digest(model: ReportModel) -> str:
@@ -165,6 +160,6 @@ def _session(graph: bytes) -> Any:  # noqa: ANN401 - no types for it
         return onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
     except Exception as error:  # its exceptions share no base class but this
         raise HilumError(
-            f"an exported encoder cannot be read ({type(error).__name__})", where=user_cache(),
+            f"an exported encoder cannot be read ({type(error).__name__})", where=fetch.cache(),
             fix="delete the folder: it is made anew",
         ) from None  # fmt: skip

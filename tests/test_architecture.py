@@ -51,6 +51,7 @@ ROOMS = [
     "demo",
     "service",
     "doctor",
+    "commands",
     "cli",
     "__main__",
 ]

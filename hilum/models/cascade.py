@@ -12,12 +12,11 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from hilum.models import encoders
+from hilum.study import Projection
 from hilum.text.mesh_words import NORMAL
 from hilum.text.tokenizer import END, PAD, SPECIAL
 
 Cell = Literal["lstm", "gru"]
-PROJECTIONS = 3
-"""Frontal, lateral, unknown."""
 MAX_WORDS = 5
 """How many words are written at most, the disease among them (section 4.1)."""
 
@@ -120,7 +119,7 @@ class Cascade(nn.Module):
         self.config = config
         self.encoder = encoders.build(config.encoder)
         self.project = nn.Linear(4 * self.encoder.widths[-1], config.width)
-        self.projection = nn.Embedding(PROJECTIONS, config.width)
+        self.projection = nn.Embedding(len(Projection), config.width)
         self.norm = nn.LayerNorm(config.width)
         self.dropout = nn.Dropout(config.dropout)
         self.classify = nn.Linear(config.width, len(config.diseases))

@@ -14,9 +14,8 @@ from hilum.models.background import BAG, BackgroundEncoder
 from hilum.models.encoders import EncoderShape
 from hilum.models.findings import FindingsHead
 from hilum.models.memory import Memory
+from hilum.study import Projection
 
-PROJECTIONS = 3
-"""Frontal, lateral, unknown: the indexes of the view embedding."""
 LATERAL = 1
 
 
@@ -94,7 +93,7 @@ class ReportModel(nn.Module):
         self.grid = config.image_size // self.encoder.stride
         self.neck = Neck(self.encoder.widths, config.width)
         self.position_GD = nn.Parameter(0.02 * torch.randn(self.grid**2, config.width))
-        self.projection = nn.Embedding(PROJECTIONS, config.width)
+        self.projection = nn.Embedding(len(Projection), config.width)
         self.norm = nn.LayerNorm(config.width)
         self.head = FindingsHead(config.width, config.findings, config.dropout)
         self.codes = nn.Linear(2 * config.width, len(config.codes)) if config.codes else None

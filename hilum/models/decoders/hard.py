@@ -109,7 +109,6 @@ def place_loss(word_BT: Tensor, place_BT: Tensor, counted_BT: Tensor, baseline: 
     """
     ahead_BT = (word_BT.detach() - baseline) * counted_BT
     later_TT = torch.ones(ahead_BT.shape[1], ahead_BT.shape[1], device=ahead_BT.device).triu()
-    credit_BT = (ahead_BT.unsqueeze(1) * later_TT).sum(
-        -1
-    )  # no cumsum: on a GPU it is not the same every time
+    # No cumsum: on a GPU it is not the same every time.
+    credit_BT = (ahead_BT.unsqueeze(1) * later_TT).sum(-1)
     return -(credit_BT * place_BT * counted_BT).sum()

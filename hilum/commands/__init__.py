@@ -1,0 +1,1 @@
+"""The commands of ``hilum``: each parses, makes one call and prints."""

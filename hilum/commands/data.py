@@ -1,0 +1,121 @@
+"""`hilum data`: obtain, make, import, check and describe data sets."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from hilum import atomic
+from hilum.commands.options import Json, To, dumps
+from hilum.errors import InputError
+
+# What a command needs is imported inside it, so that `hilum label` does not wait for torch.
+
+app = typer.Typer(no_args_is_help=True, help="Obtain, make, import, check and describe data sets.")
+
+
+class Format(StrEnum):
+    """What `hilum data import` reads."""
+
+    OPENI = "openi"
+
+
+@app.command("get")
+def get(
+    collection: Annotated[str, typer.Argument(metavar="openi", show_default=False)],
+    to: To,
+    source: Annotated[str, typer.Option(help="auto, installed, wheel or official.")] = "auto",
+    offline: Annotated[Path | None, typer.Option(help="Take the archives from this folder instead.")] = None,
+) -> None:
+    """Obtain the reports of a public collection, verified. Their films: `hilum data import`."""
+    from hilum.data import openi
+
+    if collection != "openi":
+        raise InputError(f"no collection {collection!r}", fix="there is: openi")
+    dataset = openi.get(to, source=source, offline=offline)
+    typer.echo(f"{to}: {len(dataset.studies):,} studies ({dataset.info.licence})")
+
+
+@app.command("phantom")
+def phantom(
+    to: To,
+    studies: Annotated[
+        int | None, typer.Option("--studies", min=1, help="How many; all unless given.")
+    ] = None,
+    size: Annotated[int, typer.Option("--size", min=128, max=2048, help="Side of a film in pixels.")] = 256,
+    reports: Annotated[
+        Path | None, typer.Option(help="A data set with the reports; obtained unless given.")
+    ] = None,
+) -> None:
+    """Real Open-i reports with SIMULATED films and the exact truth of what was drawn."""
+    from hilum.data import manifest, openi, phantomset
+
+    given = to.parent / f"{to.name}-reports" if reports is None else reports
+    source = openi.get(given) if reports is None else manifest.read(given)
+    dataset = phantomset.make(source.studies, to, studies=studies, size=size)
+    films = sum(len(study.views) for study in dataset.studies)
+    typer.echo(f"{to}: {len(dataset.studies):,} studies, {films:,} simulated films")
+
+
+@app.command("import")
+def import_(
+    format: Annotated[Format, typer.Argument(show_default=False)],
+    source: Annotated[Path, typer.Argument(metavar="SRC", show_default=False)],
+    to: To,
+    reports: Annotated[Path | None, typer.Option(help="The reports' archive or its folder.")] = None,
+    projections: Annotated[Path | None, typer.Option(help="CSV: uid, filename, projection.")] = None,
+) -> None:
+    """Films at hand and their reports, as a data set."""
+    from hilum.data import openi
+
+    assert format is Format.OPENI
+    dataset = openi.import_images(source, to, reports=reports, projections=projections)
+    films = sum(len(study.views) for study in dataset.studies)
+    left_out = to / "left_out.jsonl"
+    count = len(left_out.read_bytes().splitlines()) if left_out.is_file() else 0
+    typer.echo(
+        f"{to}: {len(dataset.studies):,} studies, {films:,} films; {count:,} left out (left_out.jsonl)"
+    )
+
+
+@app.command("check")
+def check(
+    folder: Annotated[Path, typer.Argument(metavar="DIR", show_default=False)], as_json: Json = False
+) -> None:
+    """Prove a data set: every file, every count, every split and what leaks across it."""
+    from hilum.data import check
+
+    report = check.check(folder)
+    typer.echo(dumps(asdict(report)) if as_json else "\n".join(report.lines()))
+    if not report.ok:
+        raise typer.Exit(2)
+
+
+@app.command("describe")
+def describe(
+    folder: Annotated[Path, typer.Argument(metavar="DIR", show_default=False)],
+    html: Annotated[Path | None, typer.Option("--html", help="Write the report here as a page.")] = None,
+    json_to: Annotated[Path | None, typer.Option("--json", help="Write its numbers here as JSON.")] = None,
+) -> None:
+    """What is in a data set: sections, films, words, findings, codes, repeats, splits, blanks."""
+    from hilum.data.describe import describe_folder
+    from hilum.data.description import to_json
+    from hilum.page.captions import describe_text
+    from hilum.page.describe import describe_page
+
+    for path in (html, json_to):
+        if path is not None and path.is_dir():
+            raise InputError("it is a folder", where=path, fix="name a file")
+        if path is not None and not path.parent.is_dir():
+            raise InputError("no such folder", where=path.parent, fix="make it first")
+    described = describe_folder(folder)
+    page = describe_page(described) if html is not None else ""
+    if json_to is not None:
+        atomic.write_text(json_to, dumps(to_json(described)))
+    if html is not None:
+        atomic.write_text(html, page)
+    typer.echo(describe_text(described))
