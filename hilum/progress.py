@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Iterable, Iterator, Sized
+from collections.abc import Callable, Iterable, Iterator, Sized
+from contextlib import contextmanager
 from typing import TypeVar
 
 from rich.console import Console
 from rich.progress import (
     BarColumn,
+    DownloadColumn,
     MofNCompleteColumn,
     Progress,
     ProgressColumn,
     TextColumn,
     TimeRemainingColumn,
+    TransferSpeedColumn,
 )
 from rich.progress import Task as RichTask
 from rich.text import Text
@@ -60,3 +63,34 @@ def track(items: Iterable[Item], what: str, total: int | None = None, done: int 
             print(f"{what}: {done + count}{of}, {rate:.1f}/s{left}", file=sys.stderr, flush=True)  # noqa: T201
     if count and time.monotonic() - started >= PLAIN_SECONDS:
         print(f"{what}: {done + count} done in {time.monotonic() - started:.0f} s", file=sys.stderr)  # noqa: T201
+
+
+@contextmanager
+def transfer(what: str, total: int | None, done: int = 0) -> Iterator[Callable[[int], None]]:
+    """Shows, on standard error, bytes on their way: how many are there, the rate and the time left.
+
+    Yields a function to be told, as often as one likes, how many bytes are there in all by now. ``total`` is how
+    many there will be, where that is known; ``done`` how many were there before (a resumed transfer).
+    """
+    console = Console(stderr=True)
+    if console.is_terminal:
+        columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn())
+        with Progress(*columns, TimeRemainingColumn(), console=console) as progress:
+            task = progress.add_task(what, total=total, completed=done)
+            yield lambda there: progress.update(task, completed=there)
+        return
+    started = last = time.monotonic()
+
+    def tell(there: int) -> None:
+        nonlocal last
+        now = time.monotonic()
+        if now - last < PLAIN_SECONDS:
+            return
+        last = now
+        rate = max(0, there - done) / (now - started)
+        of = "" if total is None else f" of {total / 1e6:,.1f}"
+        left = f", {(total - there) / rate:.0f} s left" if total is not None and rate else ""
+        line = f"{what}: {there / 1e6:,.1f}{of} MB, {rate / 1e6:.1f} MB/s{left}"
+        print(line, file=sys.stderr, flush=True)  # noqa: T201
+
+    yield tell

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ from hilum.data import fetch
 from hilum.data.openi_reports import read_reports
 from hilum.errors import FetchError
 from hilum.study import Study
+from tests.loopback import Serve, Servers
 
 ROOT = Path(__file__).parents[1]
 
@@ -56,3 +58,14 @@ def shared_data() -> Path:
     if not (folder / "openi").is_dir():
         pytest.skip(f"HILUM_SHARED_DATA: no shared data in {folder.name}/")
     return folder
+
+
+@pytest.fixture
+def serve(monkeypatch: pytest.MonkeyPatch) -> Iterator[Serve]:
+    """Starts HTTP servers on the loopback, reached without any proxy; they end with the test."""
+    for name in ("http_proxy", "HTTP_PROXY", "https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("no_proxy", "*")
+    servers = Servers()
+    yield servers
+    servers.stop()

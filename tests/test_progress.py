@@ -78,3 +78,37 @@ def test_an_error_in_the_work_comes_through() -> None:
     with pytest.raises(ZeroDivisionError):
         for item in progress.track([1, 0], "x"):
             1 // item
+
+
+def test_bytes_on_their_way(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = iter([0.0, 1.0, 11.0, 12.0, 30.0])
+    monkeypatch.setattr(progress.time, "monotonic", lambda: next(clock))
+    with progress.transfer("films.tgz", 1_360_000_000, 100_000_000) as tell:
+        for there in (150_000_000, 210_000_000, 220_000_000, 700_000_000):
+            tell(there)
+    assert capsys.readouterr() == ("", (
+        "films.tgz: 210.0 of 1,360.0 MB, 10.0 MB/s, 115 s left\n"
+        "films.tgz: 700.0 of 1,360.0 MB, 20.0 MB/s, 33 s left\n"
+    ))  # fmt: skip
+
+
+def test_bytes_without_an_end_and_without_any(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = iter([0.0, 20.0, 0.0, 20.0])
+    monkeypatch.setattr(progress.time, "monotonic", lambda: next(clock))
+    with progress.transfer("a", None) as tell:
+        tell(40_000_000)
+    with progress.transfer("b", 10_000_000) as tell:
+        tell(0)
+    assert capsys.readouterr().err == "a: 40.0 MB, 2.0 MB/s\nb: 0.0 of 10.0 MB, 0.0 MB/s\n"
+
+
+def test_bytes_on_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    screen = io.StringIO()
+    console = Console(file=screen, force_terminal=True, width=100)
+    monkeypatch.setattr(progress, "Console", lambda **_: console)
+    with progress.transfer("films.tgz", 2_000_000) as tell:
+        tell(1_000_000)
+        tell(2_000_000)
+    assert "films.tgz" in screen.getvalue() and "2.0/2.0 MB" in screen.getvalue()
