@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import json
 from dataclasses import replace
@@ -121,6 +122,24 @@ def test_every_fault_is_listed_at_once(root: Path) -> None:
     assert len(problems) == 14, problems
     assert all("\n" not in problem for problem in problems)
     assert check(root).lines()[-1] == "  14 problems"
+
+
+def test_films_are_proven_by_the_digests_they_came_with(root: Path) -> None:
+    studies = manifest.read(root).studies
+    files = [view.file for study in studies for view in study.views if view.file is not None]
+    digests = {file: hashlib.sha256((root / file).read_bytes()).hexdigest() for file in files}
+    manifest.write(root, INFO, studies, digests=digests)
+    report = check(root)
+    assert report.ok and report.counts["films with a noted SHA-256"] == 12
+    (root / "images" / "v1a.png").write_bytes(film(99, 30, 20))
+    del digests["images/v2b.png"]
+    manifest.write(root, INFO, studies, digests=digests)
+    assert check(root).problems == (
+        "study s1: images/v1a.png is not the one that came: another SHA-256 in films.sha256",
+        "study s2: images/v2b.png has no digest in films.sha256",
+    )
+    (root / manifest.DIGESTS).write_bytes(b"\xff\n")
+    assert [problem for problem in check(root).problems if "line 1 is no digest" in problem]
 
 
 def test_square_copies_may_be_stretched(root: Path) -> None:

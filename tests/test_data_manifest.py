@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
+import shutil
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -167,3 +170,33 @@ def test_another_s_folder_is_refused_and_our_own_is_not(tmp_path: Path) -> None:
         manifest.refuse_other(tmp_path / "letter", "made")
     with pytest.raises(DataError, match=r"not empty \('letter' is there\) and not a data set"):
         manifest.refuse_other(tmp_path, "made")
+
+
+def test_digests_of_films(tmp_path: Path) -> None:
+    digests = {"images/b c.png": "0" * 64, "images/a.png": "f" * 64}
+    manifest.write(tmp_path, INFO, [STUDY], digests=digests)
+    assert manifest.read_digests(tmp_path) == digests
+    assert {path.name for path in tmp_path.iterdir()} <= manifest.MEMBERS
+    assert (tmp_path / "films.sha256").read_text().splitlines()[0] == f"{'f' * 64}  images/a.png"
+    for line in ("", "0" * 63 + "  images/a.png", "0" * 64 + " images/a.png", "0" * 64, "\x00"):
+        (tmp_path / "films.sha256").write_text(f"{'0' * 64}  images/a.png\n{line}\n")
+        with pytest.raises(DataError, match="line 2 is no digest and name"):
+            manifest.read_digests(tmp_path)
+    manifest.write(tmp_path, INFO, [STUDY])
+    assert manifest.read_digests(tmp_path) == {} and not (tmp_path / "films.sha256").exists()
+
+
+def test_digests_are_those_that_sha256sum_reads(tmp_path: Path) -> None:
+    program = shutil.which("sha256sum")
+    if program is None:
+        pytest.skip("sha256sum is not installed")
+    (tmp_path / "images").mkdir()
+    digests = {}
+    for name in ("CXR1_IM-0001-3001.png", "a b.dcm"):
+        (tmp_path / "images" / name).write_bytes(name.encode())
+        digests[f"images/{name}"] = hashlib.sha256(name.encode()).hexdigest()
+    manifest.write(tmp_path, INFO, [STUDY], digests=digests)
+    command = [program, "--check", "--strict", "--quiet", "films.sha256"]
+    assert subprocess.run(command, cwd=tmp_path, check=False).returncode == 0
+    (tmp_path / "images" / "a b.dcm").write_bytes(b"other")
+    assert subprocess.run(command, cwd=tmp_path, capture_output=True, check=False).returncode == 1

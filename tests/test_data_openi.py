@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import hashlib
 import os
 import signal
 import subprocess
@@ -181,6 +182,10 @@ def test_import(tmp_path: Path, reports: Path, kind: str) -> None:
     assert two.views == (View("CXR2_IM-0652-1001", Projection.FRONTAL, "images/CXR2_IM-0652-1001.jpg"),)
     assert dataset.path(one.views[0]).read_bytes() == FILMS["deep/er/CXR1_IM-0001-3001.png"], "as it is"
     assert dataset.path(two.views[0]).read_bytes() == FILMS["CXR2_IM-0652-1001.jpg"]
+    assert manifest.read_digests(to) == {
+        view.file: hashlib.sha256(dataset.path(view).read_bytes()).hexdigest()
+        for study in dataset.studies for view in study.views
+    }  # fmt: skip
     assert three.report == Report("", "Nodule at the right apex.")
     left_out = {item.what: item.reason for item in manifest.read_left_out(to)}
     second = {"copy/CXR3_IM-1384-1001.png", "CXR3_IM-1384-1001.PNG"} & set(left_out)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -132,7 +132,8 @@ def check(root: Path) -> CheckReport:
     studies, problems = manifest.scan(studies_path)
     problems = [f"studies.jsonl: {problem}" for problem in problems]
     problems += _check_truth(studies)
-    digests = _check_films(root, studies, problems)
+    noted = _noted(root, problems)
+    digests = _check_films(root, studies, noted, problems)
     try:
         left_out = dict(Counter(item.reason for item in manifest.read_left_out(root)).most_common())
     except DataError as error:
@@ -151,6 +152,7 @@ def check(root: Path) -> CheckReport:
         counts={
             **{what: number for what, number in counts.items() if number},
             "films at hand": sum(view.file is not None for study in studies for view in study.views),
+            **({"films with a noted SHA-256": len(noted)} if noted else {}),
         },
         differences=tuple(differences),
         left_out=left_out,
@@ -179,8 +181,21 @@ def _check_truth(studies: Sequence[Study]) -> list[str]:
     return problems
 
 
-def _check_films(root: Path, studies: Sequence[Study], problems: list[str]) -> dict[str, str]:
-    """SHA-256 of every film's file by view id; a line in ``problems`` for each that cannot be used."""
+def _noted(root: Path, problems: list[str]) -> dict[str, str]:
+    try:
+        return manifest.read_digests(root)
+    except DataError as error:
+        problems.append(str(error))
+        return {}
+
+
+def _check_films(
+    root: Path, studies: Sequence[Study], noted: Mapping[str, str], problems: list[str]
+) -> dict[str, str]:
+    """SHA-256 of every film's file by view id; a line in ``problems`` for each that cannot be used.
+
+    ``noted`` holds the digests that the films had when they came, by file; empty where nobody noted them.
+    """
     items = [(study, view) for study in studies for view in study.views if view.file is not None]
     by_file = Counter(view.file for _, view in items)
     by_id = Counter(view.id for _, view in items)
@@ -196,6 +211,11 @@ def _check_films(root: Path, studies: Sequence[Study], problems: list[str]) -> d
                 digests[view.id] = digest
             if problem:
                 problems.append(f"study {study.id}: {problem}")
+            elif digest and noted and noted.get(view.file or "") != digest:
+                was = (
+                    "has no digest" if view.file not in noted else "is not the one that came: another SHA-256"
+                )
+                problems.append(f"study {study.id}: {view.file} {was} in {manifest.DIGESTS}")
     known = {root / file for file in by_file if file is not None}
     stray = sorted(
         path

@@ -5,6 +5,7 @@ A data set is a folder:
     dataset.json       what it is: name, source, licence, whether its pixels are simulated
     studies.jsonl      one ``Study`` a line
     images/…           the films, where there are any; ``View.file`` is relative to the folder
+    films.sha256       the SHA-256 of every film as it came, in the form that ``sha256sum -c`` reads
     splits/NAME.json   named splits (see ``hilum.data.splits``)
     left_out.jsonl     what the source held and this folder does not, with the reason, one object a line
 """
@@ -12,7 +13,8 @@ A data set is a folder:
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Sequence
+import re
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
@@ -23,7 +25,8 @@ from hilum.errors import DataError
 from hilum.study import Study, View
 
 FORMAT = "hilum-dataset-1"
-MEMBERS = frozenset({"dataset.json", "studies.jsonl", "left_out.jsonl", "images", "splits"})
+DIGESTS = "films.sha256"
+MEMBERS = frozenset({"dataset.json", "studies.jsonl", "left_out.jsonl", "images", "splits", DIGESTS})
 """What may lie in the folder of a data set, by name."""
 
 
@@ -66,11 +69,19 @@ class Dataset:
         return {study.id: study for study in self.studies}
 
 
+_DIGEST_LINE = re.compile(r"([0-9a-f]{64})  (\S.*)")
+
+
 def write(
-    root: Path, info: DatasetInfo, studies: Iterable[Study], left_out: Sequence[LeftOut] = ()
+    root: Path,
+    info: DatasetInfo,
+    studies: Iterable[Study],
+    left_out: Sequence[LeftOut] = (),
+    digests: Mapping[str, str] | None = None,
 ) -> Dataset:
     """Writes ``studies`` as a data set; ``dataset.json`` comes last, so a folder that has it is whole.
 
+    ``digests`` holds the SHA-256 of each film by ``View.file``, where whoever obtained them knows it.
     Raises DataError where two studies share an id.
     """
     studies = tuple(studies)
@@ -83,6 +94,11 @@ def write(
         atomic.write_bytes(root / "left_out.jsonl", _lines(left_out))
     else:
         (root / "left_out.jsonl").unlink(missing_ok=True)
+    if digests:
+        lines = (f"{digest}  {file}\n" for file, digest in sorted(digests.items()))
+        atomic.write_text(root / DIGESTS, "".join(lines))
+    else:
+        (root / DIGESTS).unlink(missing_ok=True)
     atomic.write_bytes(root / "dataset.json", msgspec.json.format(msgspec.json.encode(info)) + b"\n")
     return Dataset(root, info, studies)
 
@@ -175,6 +191,23 @@ def read_left_out(root: Path) -> tuple[LeftOut, ...]:
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
             raise DataError(f"line {number}: {error}", where=path, fix="make the data set anew") from None
     return tuple(left_out)
+
+
+def read_digests(root: Path) -> dict[str, str]:
+    """The SHA-256 of each film by ``View.file``, as it was when it came; empty where nobody noted it.
+
+    Raises DataError that names the first line that cannot be read.
+    """
+    path = root / DIGESTS
+    if not path.is_file():
+        return {}
+    digests: dict[str, str] = {}
+    for number, line in enumerate(path.read_text(encoding="utf-8", errors="replace").splitlines(), start=1):
+        found = _DIGEST_LINE.fullmatch(line)
+        if found is None:
+            raise DataError(f"line {number} is no digest and name", where=path, fix="import the films anew")
+        digests[found[2]] = found[1]
+    return digests
 
 
 def _not_a_data_set(root: Path, missing: str) -> DataError:

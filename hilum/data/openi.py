@@ -5,8 +5,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
@@ -74,9 +75,17 @@ def get(to: Path, *, source: str = "auto", offline: Path | None = None) -> Datas
 
 
 def write(
-    to: Path, studies: Sequence[Study], left_out: Sequence[LeftOut], archive: Path, command: str
+    to: Path,
+    studies: Sequence[Study],
+    left_out: Sequence[LeftOut],
+    archive: Path,
+    command: str,
+    digests: Mapping[str, str] | None = None,
 ) -> Dataset:
-    """Writes an Open-i data set with its splits, and says in it where the reports came from."""
+    """Writes an Open-i data set with its splits, and says in it where the reports came from.
+
+    ``digests`` as in ``manifest.write``.
+    """
     info = DatasetInfo(
         name=NAME,
         source=f"{COLLECTION}; reports: {fetch.origin(archive)}, SHA-256 {fetch.sha256(archive)}",
@@ -86,7 +95,7 @@ def write(
     )
     dataset = Dataset(to, info, tuple(studies))
     splits.write_all(dataset)
-    return manifest.write(to, info, studies, left_out)
+    return manifest.write(to, info, studies, left_out, digests)
 
 
 def import_images(
@@ -115,7 +124,8 @@ def import_images(
             raise DataError("no archive of reports there", where=archive, fix=f"name {fetch.REPORTS}")
     studies, left_out = read_reports(archive)
     studies = with_films(studies, read_tables(archive.parent, projections))
-    files = _copy_images(source, to / "images", {v.id for s in studies for v in s.views}, left_out)
+    digests: dict[str, str] = {}
+    files = _copy_images(source, to / "images", {v.id for s in studies for v in s.views}, left_out, digests)
     if not files:
         raise DataError(
             "no film of any Open-i study in it", where=source,
@@ -133,11 +143,16 @@ def import_images(
         else:
             reason = "the report names no image" if not study.views else "none of its films is at hand"
             left_out.append(LeftOut(study.id, reason))
-    return write(to, kept, left_out, archive, "hilum data import openi")
+    return write(to, kept, left_out, archive, "hilum data import openi", digests)
 
 
-def _copy_images(source: Path, images: Path, known: set[str], left_out: list[LeftOut]) -> dict[str, str]:
-    """Copies the films of ``known`` view ids into ``images``; returns the file name of each by view id."""
+def _copy_images(
+    source: Path, images: Path, known: set[str], left_out: list[LeftOut], digests: dict[str, str]
+) -> dict[str, str]:
+    """Copies the films of ``known`` view ids into ``images``; returns the file name of each by view id.
+
+    ``digests`` takes up the SHA-256 of each by its path in the data set.
+    """
     for stale in images.glob(".*"):
         stale.unlink()  # what a killed import was writing
     names: dict[str, str] = {}
@@ -162,6 +177,7 @@ def _copy_images(source: Path, images: Path, known: set[str], left_out: list[Lef
                 ) from None  # fmt: skip
             else:
                 names[view] = target.name
+                digests[f"images/{target.name}"] = hashlib.sha256(data).hexdigest()
     return names
 
 
