@@ -23,7 +23,7 @@ import numpy as np
 import numpy.typing as npt
 import pydicom
 from pydicom.dataset import Dataset
-from pydicom.uid import ExplicitVRLittleEndian, ImplicitVRLittleEndian
+from pydicom.uid import UID, ExplicitVRLittleEndian, ImplicitVRLittleEndian
 
 from hilum.errors import ImageError
 from hilum.imaging.codestream import stored_values
@@ -121,7 +121,7 @@ def read(data: bytes, path: Path) -> Film:
 
     Raises ImageError where the object is no chest radiograph that can be shown.
     """
-    with _quietly():
+    with quietly():
         notes: list[str] = []
         header = _parse(data, path, notes)
         modality = _modality(header, path, notes)
@@ -164,7 +164,7 @@ def read(data: bytes, path: Path) -> Film:
 
 def read_size(path: Path) -> tuple[int, int]:
     """(height, width) that the header says, the pixels unread. Raises ImageError as ``read`` does."""
-    with _quietly():
+    with quietly():
         try:
             with path.open("rb") as file:
                 start = file.read(1024)
@@ -183,8 +183,8 @@ def read_size(path: Path) -> tuple[int, int]:
 
 
 @contextmanager
-def _quietly() -> Iterator[None]:
-    """Silences what the parser warns of and logs, for it quotes values. Process-wide, so one thread at a time."""
+def quietly() -> Iterator[None]:
+    """Silences what pydicom warns of and logs, for it quotes values. Process-wide, so one thread at a time."""
     log = logging.getLogger("pydicom")
     with _quiet_lock, warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -218,14 +218,19 @@ def _parse(data: bytes, path: Path, notes: list[str]) -> Dataset:
             fix="give an image object (CR, DX or secondary capture)",
         )
     try:
-        syntax = header.file_meta.get("TransferSyntaxUID")
+        header.file_meta.TransferSyntaxUID = syntax_of(header)
     except Exception:  # as above
         raise ImageError("the DICOM file is damaged", where=path, fix=_AGAIN) from None
-    if not syntax:  # an old file without the meta header: it is uncompressed
-        header.file_meta.TransferSyntaxUID = (
-            ImplicitVRLittleEndian if header.original_encoding[0] else ExplicitVRLittleEndian
-        )
     return header
+
+
+def syntax_of(header: Dataset) -> UID:
+    """The transfer syntax of an object that was read; an old file without the meta header is uncompressed.
+
+    Raises nearly anything where the meta header is damaged.
+    """
+    implicit = ImplicitVRLittleEndian if header.original_encoding[0] else ExplicitVRLittleEndian
+    return UID(header.file_meta.get("TransferSyntaxUID") or implicit)
 
 
 def _check_deflated(data: bytes, path: Path) -> None:
