@@ -10,6 +10,7 @@ import re
 import tarfile
 import tempfile
 import zipfile
+import zlib
 from pathlib import Path
 
 import pytest
@@ -168,6 +169,62 @@ def test_a_million_members_are_refused_without_being_kept(tmp_path: Path) -> Non
         for _ in archives.stream(path, XML, [], Limits(members=1000)):
             seen += 1
     assert seen == 1000
+
+
+def test_a_million_members_of_a_zip_are_refused_before_they_are_kept(tmp_path: Path) -> None:
+    import tracemalloc
+
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        for n in range(5_000):
+            archive.writestr(zipfile.ZipInfo(f"a/{n}.xml"), b"")
+    path = saved(tmp_path, buffer.getvalue())
+    tracemalloc.start()
+    try:
+        with pytest.raises(DataError, match=r"more than 1000 members, at 'a/1000\.xml'"):
+            read(path, Limits(members=1000))
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak < 1 << 20
+    assert len(read(path, Limits(members=5_000))[0]) == 5_000
+
+
+def test_a_large_zip_with_a_zip64_directory_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(zipfile, "ZIP_FILECOUNT_LIMIT", 1)  # what makes zipfile write one
+    monkeypatch.setattr(zipfile, "ZIP64_LIMIT", 10)
+    path = saved(tmp_path, zip_bytes(FILES))
+    assert b"PK\x06\x06" in path.read_bytes()
+    assert read(path) == read(saved(tmp_path, zip_bytes(FILES)))
+
+
+def test_an_xz_that_asks_for_all_memory_is_refused(tmp_path: Path) -> None:
+    """A dictionary of 1.5 GiB for five bytes: nothing is too much for a header."""
+    greedy = bytearray(lzma.compress(tar_bytes(FILES, "w"), preset=0))
+    header = slice(12, 12 + 4 * (greedy[12] + 1) - 4)  # of the first block, without its checksum
+    greedy[16] = 37  # 3 << 29 bytes, in the one byte that LZMA2 has for it
+    greedy[header.stop : header.stop + 4] = zlib.crc32(greedy[header]).to_bytes(4, "little")
+    with pytest.raises(DataError, match=r"[Mm]emory"):
+        read(saved(tmp_path, bytes(greedy)))
+    whole = lzma.compress(tar_bytes(FILES, "w"), preset=9)
+    assert read(saved(tmp_path, whole))[0]
+    for damaged in (whole[:-30], whole + b"more"):
+        with pytest.raises(DataError, match="not a whole tar"):
+            read(saved(tmp_path, damaged))
+
+
+def test_a_checksum_that_does_not_fit_is_seen(tmp_path: Path) -> None:
+    """It stands behind the end mark of the tar, where a reader of tars has no reason to look."""
+    whole = tar_bytes(FILES, "w:gz")
+    for at in (-8, -1):  # CRC-32 and length, RFC 1952 section 2.3.1
+        damaged = bytearray(whole)
+        damaged[at] ^= 1
+        with pytest.raises(DataError, match="not a whole tar"):
+            read(saved(tmp_path, bytes(damaged)))
+    for more in (gzip.compress(b"more"), gzip.compress(tar_bytes(FILES, "w"))):
+        with pytest.raises(DataError, match="more data after"):
+            read(saved(tmp_path, whole + more))
+    assert read(saved(tmp_path, whole + gzip.compress(b"\0" * 10_240)))[0]
 
 
 def test_a_header_that_asks_for_all_memory_is_refused(tmp_path: Path) -> None:

@@ -26,16 +26,39 @@ from hilum.errors import DataError
 
 _HEADERS = 1 << 20
 """Bytes that may lie between two members of a tar: headers, long names, padding. A few KiB are usual."""
-_MAGIC: tuple[tuple[bytes, Callable[[BinaryIO], IO[bytes]]], ...] = (
-    (b"\x1f\x8b", lambda file: cast(IO[bytes], gzip.GzipFile(fileobj=file))),
-    (b"BZh", bz2.BZ2File),
-    (b"\xfd7zXZ\x00", lzma.LZMAFile),
-)
+_XZ_MEMORY = 128 << 20
+"""Bytes an xz may ask for. The strongest preset asks for 65 MiB; a header can ask for 4 GiB."""
 _BROKEN = (
     tarfile.TarError, zipfile.BadZipFile, zlib.error, lzma.LZMAError, struct.error, EOFError, OSError,
     ValueError, IndexError, OverflowError, RuntimeError,
 )  # fmt: skip
 """What the readers raise on damaged bytes, found by mutating archives (RuntimeError: a zip's unknown method)."""
+
+
+class _Xz:
+    """The content of an xz, as a file to read: ``lzma.LZMAFile`` knows no limit on the memory that it takes."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file = file
+        self._decompressor = lzma.LZMADecompressor(lzma.FORMAT_XZ, memlimit=_XZ_MEMORY)
+
+    def read(self, size: int = -1) -> bytes:
+        while not self._decompressor.eof:
+            packed = self._file.read(1 << 16) if self._decompressor.needs_input else b""
+            if self._decompressor.needs_input and not packed:
+                raise EOFError("the compressed data ends too early")
+            if data := self._decompressor.decompress(packed, size):
+                return data
+        if self._decompressor.unused_data.strip(b"\0") or self._file.read(1):
+            raise lzma.LZMAError("more data after its end")
+        return b""
+
+
+_MAGIC: tuple[tuple[bytes, Callable[[BinaryIO], IO[bytes]]], ...] = (
+    (b"\x1f\x8b", lambda file: cast(IO[bytes], gzip.GzipFile(fileobj=file))),
+    (b"BZh", bz2.BZ2File),
+    (b"\xfd7zXZ\x00", lambda file: cast(IO[bytes], _Xz(file))),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,12 +171,18 @@ def _stream_tar(
                 yield member.name, data
     if metered.last.strip(b"\0"):
         raise DataError("the archive ends before its end mark", where=path, fix="obtain it anew")
+    # tarfile reads no further than the end mark; the checksum of what was compressed stands behind it
+    metered.budget, metered.member = _HEADERS, "the end mark"
+    while rest := metered.read(1 << 16):
+        if rest.strip(b"\0"):
+            raise DataError("more data after the archive's end mark", where=path, fix="obtain it anew")
 
 
 def _stream_zip(
     path: Path, file: BinaryIO, wanted: re.Pattern[str], left_out: list[LeftOut], limits: Limits
 ) -> Iterator[tuple[str, bytes]]:
     total = 0
+    _refuse_directory(path, file, limits)
     with zipfile.ZipFile(file) as archive:
         for number, member in enumerate(archive.infolist(), start=1):
             total += member.file_size
@@ -178,6 +207,48 @@ def _stream_zip(
                         fix="obtain it anew",
                     )
                 yield member.filename, data
+
+
+_ENTRY = struct.Struct("<4s24xHHH12x")
+"""What is needed of a zip's directory entry: its mark, and the lengths of name, extra field and comment."""
+
+
+def _refuse_directory(path: Path, file: BinaryIO, limits: Limits) -> None:
+    """Counts the members of a zip one by one, since ``zipfile`` keeps them all before anybody can count them.
+
+    The places of the directory's end are those of the ZIP specification (APPNOTE 6.3.10, sections 4.3.14 to 4.3.16).
+    """
+    end = file.seek(0, 2)
+    file.seek(max(0, end - (1 << 16) - 22))
+    tail = file.read()
+    at = tail.rfind(b"PK\x05\x06")
+    if at < 0 or len(tail) - at < 22:
+        raise zipfile.BadZipFile("it has no directory")
+    size = int.from_bytes(tail[at + 12 : at + 16], "little")
+    at_end = end - len(tail) + at
+    if size == 0xFFFFFFFF:  # the numbers are in the record of zip64, which stands before its locator
+        at_end -= 20 + 56
+        file.seek(at_end)
+        record = file.read(56)
+        if not record.startswith(b"PK\x06\x06"):
+            raise zipfile.BadZipFile("its directory is not where it should be")
+        size = int.from_bytes(record[40:48], "little")
+    elif tail[at - 20 : at].startswith(b"PK\x06\x07"):
+        at_end -= 20 + 56
+    if size > at_end:
+        raise zipfile.BadZipFile("its directory is larger than the file")
+    file.seek(at_end - size)
+    number = 0
+    while file.tell() < at_end:
+        entry = file.read(_ENTRY.size)
+        if len(entry) < _ENTRY.size or not entry.startswith(b"PK\x01\x02"):
+            raise zipfile.BadZipFile("its directory is damaged")
+        _, name, extra, comment = _ENTRY.unpack(entry)
+        shown = file.read(name).decode("cp437")
+        file.seek(extra + comment, 1)
+        number += 1
+        _refuse_amount(path, shown, number, 0, 0, limits)
+    file.seek(0)
 
 
 def _matches(name: str, wanted: re.Pattern[str], left_out: list[LeftOut]) -> bool:
