@@ -88,6 +88,7 @@ def examine(folder: Path | None = None) -> tuple[Check, ...]:
         ("encoders", _encoders),
         ("DICOM", _dicom),
         ("metrics", _meteor),
+        ("data", _torrent),
     )
     checks: list[Check] = []
     for area, look in parts:
@@ -371,6 +372,16 @@ def _meteor() -> Iterator[Check]:
         yield Check("metrics", "METEOR", Verdict.GOOD, jar().name)
     except HilumError as error:
         yield Check("metrics", "METEOR", Verdict.MISSING, error.what, error.fix or "")
+
+
+def _torrent() -> Iterator[Check]:
+    from hilum.data import torrent
+
+    try:
+        yield Check("data", "BitTorrent", Verdict.GOOD, f"libtorrent {torrent.require()}")
+    except HilumError as error:
+        detail = f"{error.what}: `hilum data get --source torrent` is not there"
+        yield Check("data", "BitTorrent", Verdict.MISSING, detail, error.fix or "")
 
 
 def _java_version(java: str) -> str:

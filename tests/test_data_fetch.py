@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from hilum.data import fetch
+from hilum.data import addresses, fetch, torrent
 from hilum.data.download import download
 from hilum.errors import DataError, FetchError, InputError
 from tests.openi_made import REPORTS, tar_bytes, write_metadata, write_reports
@@ -58,7 +58,8 @@ def published(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, byte
         "reports": {"count": count, "members": members},
     }
     monkeypatch.setattr(fetch, "_KNOWN", known)
-    monkeypatch.setattr(fetch, "OFFICIAL", "http://127.0.0.1:9/none.tgz")
+    monkeypatch.setattr(addresses, "OFFICIAL", "http://127.0.0.1:9/")
+    monkeypatch.setattr(torrent, "available", lambda: False)
     monkeypatch.setattr(
         fetch, "download", lambda url, path, **k: download(url, path, tries=1, **k), raising=True
     )
@@ -130,7 +131,7 @@ def test_official_gives_the_reports_alone_and_says_how_they_were_verified(
     monkeypatch.setattr(fetch, "download", official)
     to = tmp_path / "to"
     fetch.openi_reports(to, source="official")
-    assert {path.name for path in to.iterdir()} == {fetch.REPORTS, fetch.PROVENANCE}
+    assert {path.name for path in to.iterdir()} == {fetch.REPORTS, fetch.PROVENANCE, ".lock"}
     said = json.loads((to / fetch.PROVENANCE).read_text())["verified"][fetch.REPORTS]
     assert "the SHA-256 over its 5 reports is the known one" in said
 
@@ -142,11 +143,12 @@ def test_official_gives_the_reports_alone_and_says_how_they_were_verified(
     repacked = tar_bytes({"x/1.xml": REPORTS["1.xml"]})
     with pytest.raises(FetchError, match="it holds 1 reports, 5 are expected"):
         fetch.openi_reports(tmp_path / "three", source="official")
-    assert not list((tmp_path / "three").iterdir()), "nothing half-written"
+    assert [path.name for path in (tmp_path / "three").iterdir()] == [".lock"], "nothing half-written"
 
 
 def test_the_real_addresses_are_those_of_the_collection() -> None:
-    assert fetch.OFFICIAL == "https://openi.nlm.nih.gov/imgs/collections/NLMCXR_reports.tgz"
+    there = "https://openi.nlm.nih.gov/imgs/collections/NLMCXR_reports.tgz"
+    assert addresses.addresses(fetch.REPORTS) == [there]
     assert fetch._KNOWN["wheel"]["requirement"] == "torchxrayvision==1.5.7"
     assert fetch._KNOWN["reports"]["count"] == 3955
 

@@ -344,7 +344,7 @@ def test_sources_without_a_film_of_open_i(tmp_path: Path, reports: Path) -> None
 def test_get_writes_a_text_only_data_set(
     tmp_path: Path, reports: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(fetch, "openi_reports", lambda to, *, source, offline: reports)
+    monkeypatch.setattr(fetch, "openi_reports", lambda *_, **__: reports)
     dataset = openi.get(tmp_path / "to")
     assert manifest.read(tmp_path / "to") == dataset
     assert [study.id for study in dataset.studies] == ["CXR1", "CXR2", "CXR3", "CXR4", "CXR10"]

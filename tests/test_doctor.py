@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import importlib.metadata
 import shutil
+import sys
 from collections import namedtuple
 from pathlib import Path
 from types import SimpleNamespace
@@ -35,7 +36,7 @@ def test_this_installation_works(checks: tuple[Check, ...]) -> None:
     assert doctor.works(checks), doctor.to_text(checks)
     assert len({(check.area, check.name) for check in checks}) == len(checks)
     areas = [check.area for check in checks]
-    assert list(dict.fromkeys(areas)) == ["system", "packages", "learning", "encoders", "DICOM", "metrics"]
+    assert " ".join(dict.fromkeys(areas)) == "system packages learning encoders DICOM metrics data"
     assert areas == sorted(areas, key=list(dict.fromkeys(areas)).index)
     assert not [check for check in checks if check.verdict is Verdict.GOOD and check.fix]
 
@@ -261,7 +262,7 @@ def test_a_part_that_raises_is_a_finding(monkeypatch: pytest.MonkeyPatch) -> Non
     monkeypatch.setattr(doctor, "_torch", broken)
     checks = doctor.examine()
     assert [c.detail for c in checks if c.verdict is Verdict.BROKEN] == ["RuntimeError: no such thing"]
-    assert checks[-1].area == "metrics"
+    assert checks[-1].area == "data"
 
 
 def test_as_text() -> None:
@@ -292,3 +293,14 @@ def test_nothing_to_tell() -> None:
     assert (
         doctor.to_text(()).strip() == "everything that is needed works; 0 optional things missing or limited"
     )
+
+
+def test_torrents(monkeypatch: pytest.MonkeyPatch) -> None:
+    libtorrent = pytest.importorskip("libtorrent")
+    assert only(doctor._torrent()) == Check(
+        "data", "BitTorrent", Verdict.GOOD, f"libtorrent {libtorrent.__version__}"
+    )
+    monkeypatch.setitem(sys.modules, "libtorrent", None)
+    found = only(doctor._torrent())
+    assert found.verdict is Verdict.MISSING and found.fix == "pip install 'hilum[torrent]'"
+    assert "--source torrent" in found.detail

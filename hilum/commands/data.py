@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
@@ -18,6 +18,14 @@ from hilum.errors import InputError
 app = typer.Typer(no_args_is_help=True, help="Obtain, make, import, check and describe data sets.")
 
 
+class Images(StrEnum):
+    """Which films `hilum data get` obtains."""
+
+    NONE = "none"
+    PNG = "png"
+    DICOM = "dicom"
+
+
 class Format(StrEnum):
     """What `hilum data import` reads."""
 
@@ -28,16 +36,37 @@ class Format(StrEnum):
 def get(
     collection: Annotated[str, typer.Argument(metavar="openi", show_default=False)],
     to: To,
-    source: Annotated[str, typer.Option(help="auto, installed, wheel or official.")] = "auto",
+    images: Annotated[
+        Images, typer.Option(help="The films too: 1.4 GB of PNG or 81 GB of DICOM.")
+    ] = Images.NONE,
+    source: Annotated[str, typer.Option(help="auto, installed, wheel, official or torrent.")] = "auto",
     offline: Annotated[Path | None, typer.Option(help="Take the archives from this folder instead.")] = None,
+    mirror: Annotated[
+        list[str] | None,
+        typer.Option(metavar="URL", help="Ask here before the official address; repeatable."),
+    ] = None,
+    dht: Annotated[
+        bool, typer.Option(help="Whether torrents look for peers in the distributed hash table too.")
+    ] = True,
 ) -> None:
-    """Obtain the reports of a public collection, verified. Their films: `hilum data import`."""
+    """Obtain the reports of a public collection, and its films, verified. Run it again to go on."""
     from hilum.data import openi
+    from hilum.data.fetch_films import Kind
+    from hilum.data.torrent import PUBLIC
 
     if collection != "openi":
         raise InputError(f"no collection {collection!r}", fix="there is: openi")
-    dataset = openi.get(to, source=source, offline=offline)
-    typer.echo(f"{to}: {len(dataset.studies):,} studies ({dataset.info.licence})")
+    dataset = openi.get(
+        to,
+        images=Kind(images),
+        source=source,
+        offline=offline,
+        mirrors=mirror or (),
+        swarm=replace(PUBLIC, dht=dht),
+    )
+    films = sum(view.file is not None for study in dataset.studies for view in study.views)
+    held = f"{len(dataset.studies):,} studies" + (f", {films:,} films" if films else "")
+    typer.echo(f"{to}: {held} ({dataset.info.licence})")
 
 
 @app.command("phantom")

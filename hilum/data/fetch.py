@@ -1,4 +1,4 @@
-"""Obtaining the Open-i reports, verified.
+"""Obtaining the Open-i reports, verified. The films: ``hilum.data.fetch_films``.
 
 The text side of Open-i (3,955 report XMLs, a table of the DICOM headers, a table of views) ships inside the
 package ``torchxrayvision`` on every Python package index. The package itself is neither installed nor
@@ -17,20 +17,22 @@ import re
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 from hilum import atomic
-from hilum.data import archives
+from hilum.data import addresses, archives, torrent
 from hilum.data.download import download
 from hilum.data.manifest import LeftOut
+from hilum.data.torrent import PUBLIC, Swarm
 from hilum.errors import DataError, FetchError, HilumError, InputError
 
-REPORTS = "NLMCXR_reports.tgz"
+REPORTS = addresses.REPORTS.name
 METADATA = "nlmcxr_dicom_metadata.csv.gz"
 VIEWS = "nlmcxr_tsne_pa.csv.gz"
-OFFICIAL = "https://openi.nlm.nih.gov/imgs/collections/NLMCXR_reports.tgz"
-SOURCES = ("installed", "wheel", "official")
+SOURCES = ("installed", "wheel", "official", "torrent")
 PROVENANCE = "provenance.json"
 """Beside the files: where they came from and how they were verified."""
 
@@ -49,39 +51,90 @@ def cache() -> Path:
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "hilum"
 
 
-def openi_reports(to: Path, *, source: str = "auto", offline: Path | None = None) -> Path:
+def openi_reports(
+    to: Path,
+    *,
+    source: str = "auto",
+    offline: Path | None = None,
+    mirrors: Sequence[str] = (),
+    swarm: Swarm = PUBLIC,
+) -> Path:
     """Brings the Open-i reports, and where the source has them the two tables, into the folder ``to``.
 
     Returns the path of the reports' archive. ``source`` is ``installed`` (the torchxrayvision distribution of
-    this Python), ``wheel`` (``pip download``, by the user's own pip configuration), ``official`` (HTTPS; the
-    reports only) or ``auto`` (the first of these that works); ``offline`` is a folder that already holds the
-    wheel or the files, and then nothing else is tried. Every file is compared with its known SHA-256. An
-    archive of reports with another one is accepted where the digest over its members is the known one, or at
-    least their number is, and ``provenance.json`` says which of the three was so. What is there already and
-    verified is not obtained again.
+    this Python), ``wheel`` (``pip download``, by the user's own pip configuration), ``official`` (HTTPS, from
+    ``mirrors`` first; the reports only), ``torrent`` (the same archive) or ``auto`` (the first of these that works);
+    ``offline`` is a folder that already holds the wheel or the files, and then nothing else is tried. Every file is
+    compared with its known SHA-256. An archive of reports with another one is accepted where the digest over its
+    members is the known one, or at least their number is, and ``provenance.json`` says which of the three was so.
+    What is there already and verified is not obtained again.
 
     Raises FetchError with what each source said, InputError for an unknown source.
     """
     if source != "auto" and source not in SOURCES:
         raise InputError(f"unknown source {source!r}", fix=f"choose one of auto, {', '.join(SOURCES)}")
+    official = addresses.addresses(REPORTS, mirrors)
     target = to / REPORTS
     if target.is_file() and (to / PROVENANCE).is_file() and _is_known_or_verified(target):
         return target
     if offline is not None:
         _take(to, _from_folder(offline), f"offline folder {offline.name}")
         return target
+    ways: list[tuple[str, Callable[[], None]]] = [
+        ("installed", partial(_installed, to)),
+        ("wheel", partial(_wheel, to)),
+        *(("official", partial(_official, to, url)) for url in official),
+    ]
+    if source == "torrent" or torrent.available():
+        ways.append(("torrent", partial(_torrent, to, swarm)))
+    with alone(to):
+        first_that_works(
+            [(name, way) for name, way in ways if source in ("auto", name)], "the Open-i reports", to,
+            f"give --offline DIR with {_KNOWN['wheel']['name']} or {REPORTS} in it",
+        )  # fmt: skip
+    return target
+
+
+def first_that_works(
+    ways: Iterable[tuple[str, Callable[[], None]]], what: str, where: Path, fix: str
+) -> None:
+    """Calls ``ways``, each with its name, in order until one raises nothing.
+
+    Raises FetchError with what each of them said.
+    """
     said: list[str] = []
-    for name in SOURCES if source == "auto" else (source,):
+    for name, way in ways:
         try:
-            _BY_NAME[name](to)
-            return target
+            return way()
         except HilumError as error:
             said.append(f"{name}: {' '.join(str(error).split())}")
-    raise FetchError(
-        "the Open-i reports could not be obtained (" + " | ".join(said) + ")",
-        where=to,
-        fix=f"give --offline DIR with {_KNOWN['wheel']['name']} or {REPORTS} in it",
-    )
+    raise FetchError(f"{what} could not be obtained ({' | '.join(said)})", where=where, fix=fix)
+
+
+@contextmanager
+def alone(folder: Path) -> Iterator[None]:
+    """Keeps others of us from obtaining files into ``folder`` at the same time; a process that ends lets go.
+
+    Raises FetchError where one is at work there. Where the system knows no such locks nothing is kept.
+    """
+    try:
+        import fcntl
+    except ImportError:  # Windows
+        yield
+        return
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        lock = (folder / ".lock").open("wb")
+    except OSError as error:
+        raise FetchError(f"cannot be made ({error.strerror})", where=folder) from None
+    with lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            raise FetchError(
+                "another `hilum data get` is at work there", where=folder, fix="wait until it has ended"
+            ) from None
+        yield
 
 
 def origin(archive: Path) -> str:
@@ -141,17 +194,23 @@ def _wheel(to: Path) -> None:
         _take(to, _from_folder(Path(folder)), f"{_KNOWN['wheel']['requirement']} from the package index")
 
 
-def _official(to: Path) -> None:
-    arrived = download(OFFICIAL, to / f".{REPORTS}.arrived", limit=REPORT_LIMITS.total_bytes)
+def _official(to: Path, url: str) -> None:
+    arrived = to / f".{REPORTS}.arrived"
     try:
-        _take(to, [(REPORTS, arrived.read_bytes())], OFFICIAL)
+        download(url, arrived, limit=REPORT_LIMITS.total_bytes)
+        _take(to, [(REPORTS, arrived.read_bytes())], url)
     finally:
         arrived.unlink(missing_ok=True)
 
 
-_BY_NAME: dict[str, Callable[[Path], None]] = {
-    "installed": _installed, "wheel": _wheel, "official": _official
-}  # fmt: skip
+def _torrent(to: Path, swarm: Swarm) -> None:
+    info_hash = addresses.REPORTS.torrent
+    arrived = to / f".{REPORTS}.arrived"
+    try:
+        torrent.obtain(info_hash, REPORTS, arrived, swarm=swarm, limit=REPORT_LIMITS.total_bytes)
+        _take(to, [(REPORTS, arrived.read_bytes())], f"torrent {info_hash}")
+    finally:
+        arrived.unlink(missing_ok=True)
 
 
 def _from_folder(folder: Path) -> list[tuple[str, bytes]]:

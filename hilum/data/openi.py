@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -13,9 +14,11 @@ from pathlib import Path, PurePosixPath
 
 import hilum
 from hilum import atomic
-from hilum.data import archives, fetch, manifest, openi_views, splits
+from hilum.data import archives, fetch, fetch_films, manifest, openi_views, splits
+from hilum.data.fetch_films import Kind
 from hilum.data.manifest import Dataset, DatasetInfo, LeftOut
 from hilum.data.openi_reports import parse, read_reports
+from hilum.data.torrent import PUBLIC, Swarm
 from hilum.errors import DataError, ImageError
 from hilum.imaging import pixels
 from hilum.progress import track
@@ -62,16 +65,50 @@ def with_films(studies: Iterable[Study], tables: openi_views.Tables) -> list[Stu
     ]
 
 
-def get(to: Path, *, source: str = "auto", offline: Path | None = None) -> Dataset:
-    """``hilum data get openi``: the reports as a text-only data set in ``to`` (views without files).
+def get(
+    to: Path,
+    *,
+    images: Kind = Kind.NONE,
+    source: str = "auto",
+    offline: Path | None = None,
+    mirrors: Sequence[str] = (),
+    swarm: Swarm = PUBLIC,
+) -> Dataset:
+    """``hilum data get openi``: the reports, and their films where ``images`` asks for them, as a data set in ``to``.
 
-    ``source`` and ``offline`` as in ``fetch.openi_reports``. Raises FetchError, DataError.
+    Without films it is text only (views without files). With them, the archive of films goes through
+    ``import_images``; nearly all of them have to be readable, or nothing is called a data set. ``source``,
+    ``offline``, ``mirrors`` and ``swarm`` as in ``fetch.openi_reports`` and ``fetch_films.openi_films``.
+    Raises FetchError, DataError, InputError.
     """
     manifest.refuse_other(to, NAME)
-    archive = fetch.openi_reports(fetch.cache() / NAME, source=source, offline=offline)
+    if images is Kind.NONE:
+        _refuse_to_forget_films(to)
+    cache = fetch.cache() / NAME
+    archive = fetch.openi_reports(cache, source=source, offline=offline, mirrors=mirrors, swarm=swarm)
     studies, left_out = read_reports(archive)
-    studies = with_films(studies, read_tables(archive.parent))
-    return write(to, studies, left_out, archive, "hilum data get openi")
+    if images is Kind.NONE:
+        studies = with_films(studies, read_tables(archive.parent))
+        return write(to, studies, left_out, archive, "hilum data get openi")
+    known = {view.id for study in studies for view in study.views}
+    films = fetch_films.openi_films(
+        cache, images, known, to, source=source, offline=offline, mirrors=mirrors, swarm=swarm
+    )
+    return import_images(
+        films.archive, to, reports=archive,
+        command=f"hilum data get openi --images {images}",
+        films=f"{films.note.origin}, SHA-256 {films.note.sha256}",
+        at_least=math.ceil(fetch_films.WHOLE_SHARE * len(known)),
+    )  # fmt: skip
+
+
+def _refuse_to_forget_films(to: Path) -> None:
+    """Raises DataError where ``to`` is a data set with films, which one of text alone would know nothing of."""
+    if (to / "dataset.json").is_file() and any((to / "images").glob("[!.]*")):
+        raise DataError(
+            "it holds films, which a data set of reports alone would forget", where=to,
+            fix="name another folder, or say with --images which films it has",
+        )  # fmt: skip
 
 
 def write(
@@ -81,14 +118,16 @@ def write(
     archive: Path,
     command: str,
     digests: Mapping[str, str] | None = None,
+    films: str = "",
 ) -> Dataset:
-    """Writes an Open-i data set with its splits, and says in it where the reports came from.
+    """Writes an Open-i data set with its splits, and says in it where the reports and the ``films`` came from.
 
     ``digests`` as in ``manifest.write``.
     """
     info = DatasetInfo(
         name=NAME,
-        source=f"{COLLECTION}; reports: {fetch.origin(archive)}, SHA-256 {fetch.sha256(archive)}",
+        source=f"{COLLECTION}; reports: {fetch.origin(archive)}, SHA-256 {fetch.sha256(archive)}"
+        + (f"; films: {films}" if films else ""),
         licence=LICENCE,
         simulated=False,
         made_by=f"{command}, hilum {hilum.__version__}",
@@ -99,7 +138,14 @@ def write(
 
 
 def import_images(
-    source: Path, to: Path, *, reports: Path | None = None, projections: Path | None = None
+    source: Path,
+    to: Path,
+    *,
+    reports: Path | None = None,
+    projections: Path | None = None,
+    command: str = "hilum data import openi",
+    films: str = "",
+    at_least: int = 1,
 ) -> Dataset:
     """``hilum data import openi``: the films in ``source`` and their reports as a data set in ``to``.
 
@@ -110,7 +156,8 @@ def import_images(
     is already there with the same bytes is not written again, so an interrupted import is simply run anew.
 
     ``reports`` is the reports' archive or the folder that holds it (obtained through ``fetch`` where None);
-    ``projections`` a listing with the columns of Kaggle's ``indiana_projections.csv``.
+    ``projections`` a listing with the columns of Kaggle's ``indiana_projections.csv``. The data set will say that
+    ``command`` made it and that its films came from ``films``; fewer than ``at_least`` films are refused.
     Raises DataError, FetchError.
     """
     manifest.refuse_other(to, NAME)
@@ -126,9 +173,10 @@ def import_images(
     studies = with_films(studies, read_tables(archive.parent, projections))
     digests: dict[str, str] = {}
     files = _copy_images(source, to / "images", {v.id for s in studies for v in s.views}, left_out, digests)
-    if not files:
+    if len(files) < at_least:
+        what = f"only {len(files):,} films of Open-i studies in it can be read, {at_least:,} are expected"
         raise DataError(
-            "no film of any Open-i study in it", where=source,
+            what if files else "no film of any Open-i study in it", where=source,
             fix="files are named by image id, such as CXR1_IM-0001-3001.png",
             problems=[f"{item.what}: {item.reason}" for item in left_out[:5]],
         )  # fmt: skip
@@ -143,7 +191,7 @@ def import_images(
         else:
             reason = "the report names no image" if not study.views else "none of its films is at hand"
             left_out.append(LeftOut(study.id, reason))
-    return write(to, kept, left_out, archive, "hilum data import openi", digests)
+    return write(to, kept, left_out, archive, command, digests, films)
 
 
 def _copy_images(
