@@ -11,6 +11,8 @@ from xml.sax.saxutils import escape, quoteattr
 
 import numpy as np
 from PIL import Image
+from pydicom.dataset import Dataset, FileMetaDataset
+from pydicom.uid import ExplicitVRLittleEndian
 
 METADATA_COLUMNS = ("imageid", "Rows", "Columns", "View Position", "Acquisition Device Processing Code")
 
@@ -58,6 +60,22 @@ def film(seed: int, height: int = 24, width: int = 24, kind: str = "PNG") -> byt
     pixels_HW = np.random.default_rng(seed).integers(0, 256, (height, width), dtype=np.uint8)
     buffer = io.BytesIO()
     Image.fromarray(pixels_HW).save(buffer, kind)
+    return buffer.getvalue()
+
+
+def dicom_film(seed: int, height: int = 24, width: int = 20) -> bytes:
+    """A small CR object of noise as the bytes of a file."""
+    dicom = Dataset()
+    dicom.file_meta = FileMetaDataset()
+    dicom.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
+    dicom.SOPClassUID, dicom.SOPInstanceUID = "1.2.840.10008.5.1.4.1.1.1", f"1.2.{seed + 1}"
+    dicom.Modality, dicom.PhotometricInterpretation = "CR", "MONOCHROME2"
+    dicom.Rows, dicom.Columns, dicom.SamplesPerPixel = height, width, 1
+    dicom.BitsAllocated, dicom.BitsStored, dicom.HighBit, dicom.PixelRepresentation = 16, 12, 11, 0
+    noise_HW = np.random.default_rng(seed).integers(0, 4096, (height, width), dtype=np.uint16)
+    dicom.PixelData = noise_HW.tobytes()
+    buffer = io.BytesIO()
+    dicom.save_as(buffer, enforce_file_format=True)
     return buffer.getvalue()
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import sys
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -48,7 +49,7 @@ class Seeder:
     Its address is its own: who sends damaged pieces is shut out by address, and would take it along.
     """
 
-    ADDRESS = "127.0.0.2"
+    ADDRESS = "127.0.0.1" if sys.platform == "darwin" else "127.0.0.2"
 
     def __init__(self, made: Made) -> None:
         lt = libtorrent()

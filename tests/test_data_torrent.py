@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import random
 import shutil
@@ -267,13 +268,41 @@ def test_disk_that_fills_up_on_the_way(serve: Serve, tmp_path: Path, made: Made,
 
 def test_without_libtorrent(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "libtorrent", None)
-    assert not torrent.available()
     with pytest.raises(MissingDependencyError, match="libtorrent") as caught:
         torrent.obtain("0" * 40, NAME, tmp_path / NAME)
     assert "hilum[torrent]" in str(caught.value) and "\n" not in str(caught.value)
     assert list(tmp_path.iterdir()) == []
 
 
-def test_available() -> None:
-    libtorrent()
-    assert torrent.available()
+@pytest.mark.parametrize("name", ["../../evil.tgz", "/tmp/evil.tgz", "a/../../evil.tgz"])
+def test_names_that_point_outside_stay_inside(
+    serve: Serve, tmp_path: Path, made: Made, seeder: Seeder, name: str
+) -> None:
+    lt = libtorrent()
+    info = {**made.tree[b"info"], b"name": name.encode()}
+    hostile = lt.bencode({b"info": info})
+    info_hash = hashlib.sha1(lt.bencode(info)).hexdigest()
+    web = serve(lambda handler, _: handler.give(DATA)).url("/")
+    (tmp_path / "to").mkdir()
+    found = swarm(description=describing(serve, hostile))
+    torrent.obtain(info_hash, NAME, tmp_path / "to" / NAME, swarm=found, web_seeds=[web + NAME])
+    assert (tmp_path / "to" / NAME).read_bytes() == DATA
+    assert files_in(tmp_path) == {"to"} and files_in(tmp_path / "to") == {NAME}
+    assert not Path("/tmp/evil.tgz").exists()
+
+
+def test_a_link_in_a_torrent_is_refused(serve: Serve, tmp_path: Path) -> None:
+    """BEP 47 lets a torrent bring links; here it brings one in the archive's name."""
+    lt = libtorrent()
+    folder = tmp_path / "made"
+    made = Made(folder, {"top/other.bin": DATA[: 4 * PIECE]})
+    files = [
+        {b"length": 4 * PIECE, b"path": [b"other.bin"]},
+        {b"length": 0, b"path": [NAME.encode()], b"attr": b"l", b"symlink path": [b"..", b"..", b"passwd"]},
+    ]
+    info = {**made.tree[b"info"], b"files": files}
+    info_hash = hashlib.sha1(lt.bencode(info)).hexdigest()
+    found = swarm(description=describing(serve, lt.bencode({b"info": info})), patience=2.0)
+    with pytest.raises(FetchError, match=r"NLMCXR_png\.tgz is a link"):
+        torrent.obtain(info_hash, NAME, tmp_path / NAME, swarm=found)
+    assert not (tmp_path / NAME).exists() and not (tmp_path / NAME).is_symlink()

@@ -84,9 +84,8 @@ def openi_reports(
         ("installed", partial(_installed, to)),
         ("wheel", partial(_wheel, to)),
         *(("official", partial(_official, to, url)) for url in official),
+        ("torrent", partial(_torrent, to, swarm)),
     ]
-    if source == "torrent" or torrent.available():
-        ways.append(("torrent", partial(_torrent, to, swarm)))
     with alone(to):
         first_that_works(
             [(name, way) for name, way in ways if source in ("auto", name)], "the Open-i reports", to,

@@ -149,7 +149,7 @@ def _obtain(
     ways: list[tuple[str, Callable[[], None]]] = []
     if source != "torrent":
         ways += [("official", partial(from_address, url)) for url in official]
-    if wanted.torrent and (source == "torrent" or (source != "official" and torrent.available())):
+    if wanted.torrent and source != "official":
         ways.append(("torrent", from_torrent))
     first_that_works(
         ways, f"the films ({wanted.name})", target.parent, f"give --offline DIR with {wanted.name} in it"

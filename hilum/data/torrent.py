@@ -50,15 +50,6 @@ PUBLIC = Swarm()
 """The trackers of Academic Torrents and the distributed hash table."""
 
 
-def available() -> bool:
-    """Whether libtorrent can be imported."""
-    try:
-        require()
-    except MissingDependencyError:
-        return False
-    return True
-
-
 def require() -> str:
     """The version of libtorrent. Raises MissingDependencyError where it cannot be imported."""
     try:
@@ -107,6 +98,8 @@ def obtain(
         if info.num_files() == 1:
             params.url_seeds = list(dict.fromkeys([*params.url_seeds, *web_seeds]))
         _fetch(params, size, name, swarm)
+        if (pieces / inside).is_symlink():  # BEP 47 knows links; an archive is none
+            raise FetchError(f"{inside} is a link", where=f"torrent {info_hash}")
         (pieces / inside).replace(path)
     except OSError as error:
         raise FetchError(f"cannot be written ({error.strerror})", where=error.filename or folder) from None
