@@ -90,12 +90,27 @@ class DrawnFinding:
 
 
 @dataclass(frozen=True, slots=True)
+class Label:
+    """What a collection's own label file says of one observation in a study.
+
+    ``name`` is the collection's word as it stands (``Pleural_Thickening``; ``hilum.data.labels`` knows what it
+    means), ``by`` who or what labelled (``chexpert``, ``negbio``, ``chestx-ray14``). What a labeller leaves blank is
+    unknown and has no label.
+    """
+
+    name: str
+    state: State
+    by: str
+
+
+@dataclass(frozen=True, slots=True)
 class Study:
     """One examination: its films, what was asked, and, where there is one, the reference report.
 
     ``mesh`` holds the annotators' descriptors as they stand (``Opacity/lung/base/left``);
     ``truth`` holds what was drawn (simulated studies only); ``patient`` what the source calls the patient, in a
     de-identified collection, ``""`` where it does not say: two studies of one patient belong in one part of a split.
+    ``labels`` are those that came with the collection, never ones that Hilum made.
     """
 
     id: str
@@ -107,6 +122,7 @@ class Study:
     mesh: tuple[str, ...] = ()
     truth: tuple[DrawnFinding, ...] = ()
     patient: str = ""
+    labels: tuple[Label, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

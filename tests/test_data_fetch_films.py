@@ -181,7 +181,7 @@ def test_films_that_are_none_make_no_data_set(cache: Path, tmp_path: Path, serve
     names = list(FILMS)
     text = tar_bytes({**FILMS, names[2]: b"text in a film's name"})
     server = serve(lambda handler, _: handler.give(text))
-    with pytest.raises(DataError, match="only 5 films of Open-i studies in it can be read, 6 are expected"):
+    with pytest.raises(DataError, match="only 5 films of studies of openi in it can be read, 6 are expected"):
         get(tmp_path / "to", mirrors=[server.url("/")])
     assert not (tmp_path / "to" / "dataset.json").exists()
 

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from hilum.data import manifest
 from hilum.data.manifest import Dataset, DatasetInfo, LeftOut
 from hilum.errors import DataError
-from hilum.study import DrawnFinding, DrawnRegion, Projection, Report, Side, Study, View
+from hilum.study import DrawnFinding, DrawnRegion, Label, Projection, Report, Side, State, Study, View
 
 INFO = DatasetInfo("made", "a test", "none", simulated=True, made_by="pytest")
 STUDY = Study(
@@ -38,6 +38,14 @@ def test_round_trip(tmp_path: Path) -> None:
     assert {path.name for path in tmp_path.iterdir()} <= manifest.MEMBERS
 
 
+def test_a_manifest_of_the_time_before_labels_reads(tmp_path: Path) -> None:
+    manifest.write(tmp_path, INFO, [STUDY])
+    path = tmp_path / "studies.jsonl"
+    path.write_bytes(path.read_bytes().replace(b',"labels":[]', b""))
+    assert b"labels" not in path.read_bytes()
+    assert manifest.read(tmp_path).studies == (STUDY,)
+
+
 def test_nothing_left_out_leaves_no_file_of_the_time_before(tmp_path: Path) -> None:
     manifest.write(tmp_path, INFO, [STUDY], [LeftOut("x", "r")])
     manifest.write(tmp_path, INFO, [STUDY])
@@ -58,6 +66,9 @@ text = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
             indication=text,
             report=st.none() | st.builds(Report, text, text),
             mesh=st.lists(text, max_size=3).map(tuple),
+            labels=st.lists(st.builds(Label, text, st.sampled_from(list(State)), text), max_size=3).map(
+                tuple
+            ),
         ),
         min_size=1,
         max_size=5,

@@ -19,6 +19,7 @@ from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import ExplicitVRLittleEndian
 
 from hilum.data import fetch, manifest, openi, openi_reports, splits
+from hilum.data.imports import writing
 from hilum.errors import DataError
 from hilum.study import Projection, Report, Study, View
 from tests.openi_made import REPORTS, film, report_xml, tar_bytes, write_metadata, write_reports
@@ -193,8 +194,8 @@ def test_import(tmp_path: Path, reports: Path, kind: str) -> None:
     truncated = left_out.pop("CXR2_IM-0652-2001.png")
     assert truncated and "\n" not in truncated
     assert left_out == {
-        "CXR99_IM-0001-1001.png": "no report names this image",
-        "holiday.png": "no report names this image",
+        "CXR99_IM-0001-1001.png": "no study names this image",
+        "holiday.png": "no study names this image",
         "notes.txt": "its name is not of the expected form",
         "CXR2_IM-0652-2001": "its film is not at hand",
         "CXR4": "the report names no image",
@@ -314,7 +315,7 @@ def test_a_disk_that_is_full_gives_one_line(
     def full(*_: object) -> None:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    monkeypatch.setattr(openi.pixels, "read_film", full)
+    monkeypatch.setattr(writing.pixels, "read_film", full)
     with pytest.raises(DataError, match=r"cannot be written .*goes on where it stopped"):
         openi.import_images(source, tmp_path / "to", reports=reports)
     assert not list((tmp_path / "to" / "images").iterdir())
@@ -333,9 +334,9 @@ def test_sources_without_a_film_of_open_i(tmp_path: Path, reports: Path) -> None
     source = tmp_path / "source"
     source.mkdir()
     (source / "holiday.png").write_bytes(film(1))
-    with pytest.raises(DataError, match="no film of any Open-i study") as caught:
+    with pytest.raises(DataError, match="no film of any study of openi") as caught:
         openi.import_images(source, tmp_path / "to", reports=reports)
-    assert caught.value.problems == ("holiday.png: no report names this image",)
+    assert caught.value.problems == ("holiday.png: no study names this image",)
     assert not (tmp_path / "to").exists()
     with pytest.raises(DataError, match="no archive of reports there"):
         openi.import_images(source, tmp_path / "to", reports=tmp_path)

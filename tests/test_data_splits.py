@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import random as rng
+from dataclasses import replace
 from itertools import product
 from pathlib import Path
 
@@ -17,7 +18,7 @@ from hilum.data.duplicates import THRESHOLD, jaccard, neighbours
 from hilum.data.manifest import Dataset, DatasetInfo
 from hilum.data.splits import Split
 from hilum.errors import DataError
-from hilum.study import Report, Study
+from hilum.study import Label, Report, State, Study
 
 WORDS = ["heart", "lungs", "clear", "effusion", "left", "right", "no", "large", "small", "apex"]
 INFO = DatasetInfo("openi", "made", "none", simulated=False)
@@ -38,7 +39,7 @@ def made(count: int, seed: int = 0, first: int = 1) -> list[Study]:
     ]
 
 
-MAKERS = {"random": splits.random, "clean": splits.clean}
+MAKERS = {"random": splits.random, "clean": splits.clean, "patients": splits.patients}
 
 
 @pytest.mark.parametrize("name", MAKERS)
@@ -148,6 +149,39 @@ def test_only_splits_that_make_sense(tmp_path: Path) -> None:
     studies = tuple(Study(f"mine{n}", report=Report("Clear.", "")) for n in range(5))
     assert [s.name for s in splits.write_all(Dataset(tmp_path, INFO, studies))] == ["clean", "random"]
     assert splits.write_all(Dataset(tmp_path / "b", INFO, (Study("mine"),))) == []
+
+
+def test_a_patient_stays_in_one_part_whoever_comes_or_goes() -> None:
+    labels = (Label("Edema", State.PRESENT, "table"),)
+    studies = [Study(f"s{n}", patient=f"p{n % 40}", labels=labels) for n in range(200)]
+    split = splits.patients(studies)
+    assert splits.crossing(split, studies) == [] and all(map(split.part, splits.PARTS))
+    fewer = splits.patients(studies[::3])
+    assert all(set(fewer.part(part)) <= set(split.part(part)) for part in splits.PARTS)
+    part_of = {study.id: "train" if n else "test" for n, study in enumerate(studies)}
+    assert splits.crossing(splits.given("mine", studies, part_of, "a test"), studies) == ["p0"]
+
+
+def test_where_patients_return_no_split_parts_them(tmp_path: Path) -> None:
+    studies = tuple(replace(study, patient=f"p{n % 20}") for n, study in enumerate(made(100)))
+    ids = [replace(study, id=f"mine{n}") for n, study in enumerate(studies)]
+    came_along = splits.given("official", ids, {"mine1": "test", "mine2": "train"}, "a table")
+    found = splits.write_all(Dataset(tmp_path, INFO, tuple(ids)), [came_along])
+    assert [split.name for split in found] == ["clean", "patients", "official"]
+    assert all(splits.crossing(split, ids) == [] for split in found)
+    assert splits.read(tmp_path, "official") == came_along
+    mine = splits.given("r2gen", made(10), {"CXR1": "test"}, "a table")
+    assert mine in splits.write_all(Dataset(tmp_path, INFO, tuple(made(10))), [mine]), (
+        "what came along counts"
+    )
+
+
+def test_near_duplicates_are_sought_among_so_many_reports(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(splits, "MOST_COMPARED", 30)
+    studies = tuple(replace(study, id=f"mine{n}") for n, study in enumerate(made(60)))
+    assert [split.name for split in splits.write_all(Dataset(tmp_path, INFO, studies))] == ["random"]
 
 
 def test_parts_by_name() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import asdict, replace
 from enum import StrEnum
 from pathlib import Path
@@ -11,9 +12,13 @@ import typer
 
 from hilum import atomic
 from hilum.commands.options import Json, To, dumps
+from hilum.data.exchange import Format
 from hilum.errors import InputError
 
 # What a command needs is imported inside it, so that `hilum label` does not wait for torch.
+
+REASONS = 8
+"""So many reasons for leaving out are shown."""
 
 app = typer.Typer(no_args_is_help=True, help="Obtain, make, import, check and describe data sets.")
 
@@ -24,12 +29,6 @@ class Images(StrEnum):
     NONE = "none"
     PNG = "png"
     DICOM = "dicom"
-
-
-class Format(StrEnum):
-    """What `hilum data import` reads."""
-
-    OPENI = "openi"
 
 
 @app.command("get")
@@ -95,20 +94,50 @@ def import_(
     format: Annotated[Format, typer.Argument(show_default=False)],
     source: Annotated[Path, typer.Argument(metavar="SRC", show_default=False)],
     to: To,
-    reports: Annotated[Path | None, typer.Option(help="The reports' archive or its folder.")] = None,
-    projections: Annotated[Path | None, typer.Option(help="CSV: uid, filename, projection.")] = None,
+    reports: Annotated[
+        Path | None, typer.Option(help="openi, mimic-cxr: the reports' archive or its folder.")
+    ] = None,
+    projections: Annotated[Path | None, typer.Option(help="openi: CSV of uid, filename, projection.")] = None,
+    table: Annotated[str | None, typer.Option(help="folder: which file is the table.")] = None,
+    column: Annotated[
+        list[str] | None, typer.Option(help="folder: WHAT=NAME of a column, for each that is not found.")
+    ] = None,
+    licence: Annotated[str | None, typer.Option(help="folder: on what terms you have it.")] = None,
+    link: Annotated[
+        bool, typer.Option("--link", help="Give films a second name (hard link) instead of copying them.")
+    ] = False,
 ) -> None:
-    """Films at hand and their reports, as a data set."""
-    from hilum.data import openi
+    """Films at hand and what is known of them, as a data set. SRC is a folder or an archive."""
+    from hilum.data.imports import formats
 
-    assert format is Format.OPENI
-    dataset = openi.import_images(source, to, reports=reports, projections=projections)
+    columns = dict(_pair(each) for each in column or ())
+    options = formats.Options(reports, projections, table, columns, licence, link)
+    dataset = formats.run(format, source, to, options)
     films = sum(len(study.views) for study in dataset.studies)
-    left_out = to / "left_out.jsonl"
-    count = len(left_out.read_bytes().splitlines()) if left_out.is_file() else 0
-    typer.echo(
-        f"{to}: {len(dataset.studies):,} studies, {films:,} films; {count:,} left out (left_out.jsonl)"
-    )
+    typer.echo(f"{to}: {len(dataset.studies):,} studies, {films:,} films")
+    _echo_left_out(to)
+
+
+def _pair(text: str) -> tuple[str, str]:
+    what, equals, name = text.partition("=")
+    if not (what and equals and name):
+        raise InputError(f"--column {text!r} is not WHAT=NAME", fix="such as --column findings=Befund")
+    return what, name
+
+
+def _echo_left_out(folder: Path) -> None:
+    """Says how much was left out, by reason; the list is in ``left_out.jsonl``."""
+    from hilum.data import manifest
+
+    reasons = Counter(item.reason for item in manifest.read_left_out(folder))
+    if not reasons:
+        typer.echo("nothing left out")
+        return
+    typer.echo(f"{sum(reasons.values()):,} left out (left_out.jsonl):")
+    for reason, number in reasons.most_common(REASONS):
+        typer.echo(f"  {number:,} because {reason}")
+    if len(reasons) > REASONS:
+        typer.echo(f"  and {len(reasons) - REASONS:,} more reasons")
 
 
 @app.command("check")

@@ -18,6 +18,8 @@ from hilum.study import Study, View
 
 WORKERS = 2
 FILM_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".dcm"})
+PATIENTS_APART = frozenset({"clean", "patients", "official"})
+"""Splits that promise to keep the studies of a patient in one part."""
 ASPECT_TOLERANCE = 0.02
 """Relative; a film's copy in its own shape agrees with the header table to 0.002."""
 
@@ -132,6 +134,7 @@ def check(root: Path) -> CheckReport:
     studies, problems = manifest.scan(studies_path)
     problems = [f"studies.jsonl: {problem}" for problem in problems]
     problems += _check_truth(studies)
+    problems += _check_labels(studies)
     noted = _noted(root, problems)
     digests = _check_films(root, studies, noted, problems)
     try:
@@ -151,6 +154,7 @@ def check(root: Path) -> CheckReport:
         simulated=info.simulated,
         counts={
             **{what: number for what, number in counts.items() if number},
+            **{what: number for what, number in _further_counts(studies).items() if number},
             "films at hand": sum(view.file is not None for study in studies for view in study.views),
             **({"films with a noted SHA-256": len(noted)} if noted else {}),
         },
@@ -179,6 +183,29 @@ def _check_truth(studies: Sequence[Study]) -> list[str]:
                         f"study {study.id}: the box of {finding.kind} leaves the film {region.view}"
                     )
     return problems
+
+
+def _check_labels(studies: Sequence[Study]) -> list[str]:
+    """What is wrong with the labels: of one labeller a word can have one state in a study."""
+    problems: list[str] = []
+    for study in studies:
+        stands = Counter((label.by, label.name) for label in study.labels)
+        problems += [
+            f"study {study.id}: {by} labels {name} {number} times"
+            for (by, name), number in stands.items()
+            if number > 1
+        ]
+    return problems
+
+
+def _further_counts(studies: Sequence[Study]) -> dict[str, int]:
+    """Counts that Open-i has no part in: labels that came along, patients that have several studies."""
+    named = [study.patient for study in studies if study.patient]
+    patients = len(set(named))
+    return {
+        "with labels": sum(bool(study.labels) for study in studies),
+        "patients": patients if patients < len(named) else 0,
+    }
 
 
 def _noted(root: Path, problems: list[str]) -> dict[str, str]:
@@ -279,8 +306,9 @@ def _check_splits(
                 for leak in leakage
                 if leak.near
             ]
+        if name in PATIENTS_APART:
             problems += [
-                f"split clean: {leak.same_patient} studies of {leak.part} have their patient in train"
+                f"split {name}: {leak.same_patient} studies of {leak.part} have their patient in train"
                 for leak in leakage
                 if leak.same_patient
             ]

@@ -5,23 +5,21 @@
 
 from __future__ import annotations
 
-import hashlib
 import math
-import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 import hilum
-from hilum import atomic
-from hilum.data import archives, fetch, fetch_films, manifest, openi_views, splits
+from hilum.data import fetch, fetch_films, manifest, openi_views, splits
 from hilum.data.fetch_films import Kind
+from hilum.data.imports import source as sources
+from hilum.data.imports import writing
+from hilum.data.imports.found import Found, by_name
 from hilum.data.manifest import Dataset, DatasetInfo, LeftOut
 from hilum.data.openi_reports import parse, read_reports
 from hilum.data.torrent import PUBLIC, Swarm
-from hilum.errors import DataError, ImageError
-from hilum.imaging import pixels
-from hilum.progress import track
+from hilum.errors import DataError
 from hilum.study import Study, View
 
 __all__ = ["get", "import_images", "parse", "read_reports", "read_tables", "with_films"]
@@ -29,7 +27,6 @@ __all__ = ["get", "import_images", "parse", "read_reports", "read_tables", "with
 NAME = "openi"
 LICENCE = "CC BY-NC-ND 4.0"
 COLLECTION = "Open-i, Indiana University chest X-ray collection"
-_IMAGE_NAME = re.compile(r"(?i:[a-z0-9_.-]{1,80}\.(?:png|jpe?g|dcm))", re.ASCII)
 
 
 def read_tables(folder: Path, projections: Path | None = None) -> openi_views.Tables:
@@ -112,29 +109,20 @@ def _refuse_to_forget_films(to: Path) -> None:
 
 
 def write(
-    to: Path,
-    studies: Sequence[Study],
-    left_out: Sequence[LeftOut],
-    archive: Path,
-    command: str,
-    digests: Mapping[str, str] | None = None,
-    films: str = "",
+    to: Path, studies: Sequence[Study], left_out: Sequence[LeftOut], archive: Path, command: str
 ) -> Dataset:
-    """Writes an Open-i data set with its splits, and says in it where the reports and the ``films`` came from.
-
-    ``digests`` as in ``manifest.write``.
-    """
-    info = DatasetInfo(
-        name=NAME,
-        source=f"{COLLECTION}; reports: {fetch.origin(archive)}, SHA-256 {fetch.sha256(archive)}"
-        + (f"; films: {films}" if films else ""),
-        licence=LICENCE,
-        simulated=False,
-        made_by=f"{command}, hilum {hilum.__version__}",
-    )
+    """Writes an Open-i data set without films, with its splits, and says in it where the reports came from."""
+    made_by = f"{command}, hilum {hilum.__version__}"
+    info = DatasetInfo(NAME, _origin(archive), LICENCE, simulated=False, made_by=made_by)
     dataset = Dataset(to, info, tuple(studies))
     splits.write_all(dataset)
-    return manifest.write(to, info, studies, left_out, digests)
+    return manifest.write(to, info, studies, left_out)
+
+
+def _origin(archive: Path, films: str = "") -> str:
+    """Where the reports in ``archive`` and the ``films`` came from, in words."""
+    reports = f"{COLLECTION}; reports: {fetch.origin(archive)}, SHA-256 {fetch.sha256(archive)}"
+    return f"{reports}; films: {films}" if films else reports
 
 
 def import_images(
@@ -161,8 +149,7 @@ def import_images(
     Raises DataError, FetchError.
     """
     manifest.refuse_other(to, NAME)
-    if not source.exists():
-        raise DataError("no such file or folder", where=source, fix="name the folder or archive of the films")
+    sources.require(source)
     if reports is None:
         archive = fetch.openi_reports(fetch.cache() / NAME)
     else:
@@ -171,94 +158,8 @@ def import_images(
             raise DataError("no archive of reports there", where=archive, fix=f"name {fetch.REPORTS}")
     studies, left_out = read_reports(archive)
     studies = with_films(studies, read_tables(archive.parent, projections))
-    digests: dict[str, str] = {}
-    files = _copy_images(source, to / "images", {v.id for s in studies for v in s.views}, left_out, digests)
-    if len(files) < at_least:
-        what = f"only {len(files):,} films of Open-i studies in it can be read, {at_least:,} are expected"
-        raise DataError(
-            what if files else "no film of any Open-i study in it", where=source,
-            fix="files are named by image id, such as CXR1_IM-0001-3001.png",
-            problems=[f"{item.what}: {item.reason}" for item in left_out[:5]],
-        )  # fmt: skip
-    kept: list[Study] = []
-    for study in studies:
-        views = tuple(
-            replace(view, file=f"images/{files[view.id]}") for view in study.views if view.id in files
-        )
-        if views:
-            kept.append(replace(study, views=views))
-            left_out += [LeftOut(v.id, "its film is not at hand") for v in study.views if v.id not in files]
-        else:
-            reason = "the report names no image" if not study.views else "none of its films is at hand"
-            left_out.append(LeftOut(study.id, reason))
-    return write(to, kept, left_out, archive, command, digests, films)
-
-
-def _copy_images(
-    source: Path, images: Path, known: set[str], left_out: list[LeftOut], digests: dict[str, str]
-) -> dict[str, str]:
-    """Copies the films of ``known`` view ids into ``images``; returns the file name of each by view id.
-
-    ``digests`` takes up the SHA-256 of each by its path in the data set.
-    """
-    for stale in images.glob(".*"):
-        stale.unlink()  # what a killed import was writing
-    names: dict[str, str] = {}
-    total = _count_images(source)
-    for name, data in track(_read_images(source, left_out), "films", len(known) if total is None else total):
-        base = PurePosixPath(name).name
-        view = openi_views.view_id(base)
-        if view is None or view not in known:
-            left_out.append(LeftOut(name, "no report names this image"))
-        elif view in names:
-            left_out.append(LeftOut(name, f"a second file of {view}"))
-        else:
-            target = images / f"{view}{PurePosixPath(base).suffix.lower()}"
-            try:
-                _copy_image(data, target)
-            except ImageError as error:
-                left_out.append(LeftOut(name, error.what))
-            except OSError as error:
-                raise DataError(
-                    f"cannot be written ({error.strerror})", where=target,
-                    fix="mend that and run the import again: it goes on where it stopped",
-                ) from None  # fmt: skip
-            else:
-                names[view] = target.name
-                digests[f"images/{target.name}"] = hashlib.sha256(data).hexdigest()
-    return names
-
-
-def _copy_image(data: bytes, target: Path) -> None:
-    if target.is_file() and target.stat().st_size == len(data) and target.read_bytes() == data:
-        return
-    with atomic.replacing(target) as temporary:
-        temporary.write_bytes(data)
-        pixels.read_film(temporary)
-
-
-def _read_images(source: Path, left_out: list[LeftOut]) -> Iterator[tuple[str, bytes]]:
-    if not source.is_dir():
-        yield from archives.stream(source, _IMAGE_NAME, left_out)
-        return
-    for path in _files(source):
-        name = path.relative_to(source).as_posix()
-        if not _IMAGE_NAME.fullmatch(path.name):
-            left_out.append(LeftOut(name, "its name is not of the expected form"))
-        elif path.stat().st_size > archives.Limits().member_bytes:
-            left_out.append(LeftOut(name, f"larger than {archives.Limits().member_bytes} bytes"))
-        else:
-            try:
-                data = path.read_bytes()
-            except OSError as error:
-                left_out.append(LeftOut(name, f"cannot be read ({error.strerror})"))
-                continue
-            yield name, data
-
-
-def _files(folder: Path) -> list[Path]:
-    return sorted(path for path in folder.rglob("*") if path.is_file())
-
-
-def _count_images(source: Path) -> int | None:
-    return len(_files(source)) if source.is_dir() else archives.count(source)
+    found = Found(
+        NAME, _origin(archive, films), LICENCE, tuple(studies), by_name(openi_views.view_id), tuple(left_out),
+        fix="files are named by image id, such as CXR1_IM-0001-3001.png",
+    )  # fmt: skip
+    return writing.write(found, source, to, command, at_least=at_least)

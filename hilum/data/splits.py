@@ -29,6 +29,8 @@ PARTS = ("train", "validation", "test")
 SHARES = (0.7, 0.1, 0.2)
 _BOUNDS = (0.7, 0.8)
 SEED = 0
+MOST_COMPARED = 40_000
+"""Near duplicates are sought among at most so many reports: each is held against each, a few minutes for so many."""
 _NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,40}")
 
 
@@ -80,8 +82,37 @@ def random(studies: Sequence[Study], seed: int = SEED) -> Split:
 
     Each study's part is a function of its id and the seed alone: other studies that come or go never move it.
     """
-    part_of = {s.id: PARTS[bisect(_BOUNDS, _chance(seed, s.id))] for s in studies if s.report is not None}
+    part_of = {s.id: PARTS[bisect(_BOUNDS, chance(seed, s.id))] for s in studies if s.report is not None}
     return _split("random", studies, part_of, f"random 70/10/20, seed {seed}")
+
+
+def patients(studies: Sequence[Study], seed: int = SEED) -> Split:
+    """Studies with a report or labels, about 70/10/20 of the patients: none has studies in two parts.
+
+    A patient's part is a function of the patient and the seed alone (of the study's id where no patient is named), so
+    studies that come or go never move others. Repeated texts cross it; for reports see ``clean``.
+    """
+    part_of = {
+        s.id: PARTS[bisect(_BOUNDS, chance(seed, s.patient or s.id))]
+        for s in studies
+        if s.report is not None or s.labels
+    }
+    return _split("patients", studies, part_of, f"random 70/10/20 of the patients, seed {seed}")
+
+
+def given(name: str, studies: Sequence[Study], part_of: dict[str, str], made_from: str) -> Split:
+    """The split that a collection brings: ``part_of`` holds the part of each study by id; the rest is ``outside``."""
+    return _split(name, studies, part_of, made_from)
+
+
+def crossing(split: Split, studies: Iterable[Study]) -> list[str]:
+    """The patients that have studies in two parts of ``split``, sorted."""
+    part_of = {study: part for part in PARTS for study in split.part(part)}
+    parts: dict[str, set[str]] = {}
+    for study in studies:
+        if study.patient and study.id in part_of:
+            parts.setdefault(study.patient, set()).add(part_of[study.id])
+    return sorted(patient for patient, found in parts.items() if len(found) > 1)
 
 
 def clean_openi(studies: Sequence[Study]) -> Split:
@@ -111,7 +142,7 @@ def clean(studies: Sequence[Study], seed: int = SEED, threshold: float = duplica
     held_PS = np.zeros_like(wanted_PS)
     part_of: dict[str, str] = {}
     # the largest groups first, while every part still has room for them
-    for group in sorted(members.values(), key=lambda g: (-len(g), min(_chance(seed, s.id) for s in g))):
+    for group in sorted(members.values(), key=lambda g: (-len(g), min(chance(seed, s.id) for s in g))):
         normal = sum(is_normal(s) for s in group)
         added_S = np.array([normal, len(group) - normal], float)
         room_P = ((wanted_PS - held_PS) * added_S / np.maximum(wanted_PS, 1)).sum(axis=1)
@@ -179,22 +210,32 @@ def names(dataset_root: Path) -> list[str]:
     )
 
 
-def write_all(dataset: Dataset) -> list[Split]:
+def write_all(dataset: Dataset, came_along: Sequence[Split] = ()) -> list[Split]:
     """Writes every split that makes sense for ``dataset`` and returns them.
 
-    ``clean`` and ``random`` where there are reports, ``r2gen`` where studies of it are there. Where every study
-    is one of Open-i, ``clean`` is ``clean_openi``.
+    ``clean`` and ``random`` where there are reports, ``r2gen`` where studies of it are there, ``patients`` instead of
+    ``random`` where a patient has several studies or no study has a report. Where every study is one of Open-i,
+    ``clean`` is ``clean_openi``; it is not made of more than ``MOST_COMPARED`` reports. Splits that ``came_along``
+    with the collection are written as they are, and stand for others of their name.
     """
-    made: list[Split] = []
-    if any(study.report is not None for study in dataset.studies):
-        of_openi = _universe("clean").issuperset(study.id for study in dataset.studies)
-        made.append(clean_openi(dataset.studies) if of_openi else clean(dataset.studies))
-        made.append(random(dataset.studies))
-    if _universe("r2gen").intersection(study.id for study in dataset.studies):
-        made.append(r2gen(dataset.studies))
-    for split in made:
+    studies = dataset.studies
+    made: dict[str, Split] = {}
+    reports = sum(study.report is not None for study in studies)
+    of_openi = _universe("clean").issuperset(study.id for study in studies)
+    if reports and of_openi:
+        made["clean"] = clean_openi(studies)
+    elif 0 < reports <= MOST_COMPARED:
+        made["clean"] = clean(studies)
+    if reports and not _patients_return(studies):
+        made["random"] = random(studies)
+    elif any(study.report is not None or study.labels for study in studies):
+        made["patients"] = patients(studies)
+    if _universe("r2gen").intersection(study.id for study in studies):
+        made["r2gen"] = r2gen(studies)
+    made |= {split.name: split for split in came_along}
+    for split in made.values():
         write(dataset.root, split)
-    return made
+    return list(made.values())
 
 
 class _Resource(msgspec.Struct):
@@ -236,9 +277,14 @@ def _path(root: Path, name: str) -> Path:
     return root / "splits" / f"{name}.json"
 
 
-def _chance(seed: int, study: str) -> float:
+def chance(seed: int, study: str) -> float:
     """A number in [0, 1) that looks random and is the same everywhere: from the SHA-256 of seed and id."""
     return int.from_bytes(hashlib.sha256(f"{seed} {study}".encode()).digest()[:6]) / (1 << 48)
+
+
+def _patients_return(studies: Sequence[Study]) -> bool:
+    named = [study.patient for study in studies if study.patient]
+    return len(set(named)) < len(named)
 
 
 def _natural(study: str) -> tuple[str, int, str]:

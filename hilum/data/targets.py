@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from hilum.data import labels
 from hilum.study import Side, State, Study
 from hilum.text import mesh
 from hilum.text.findings import FURTHER, NO_FINDING, OBSERVATIONS, Reading, label
@@ -28,8 +29,9 @@ def targets(study: Study, names: Sequence[str] = HEAD_FINDINGS) -> NDArray[np.fl
 
     The annotators' MeSH codes list all that they found, so a finding that an indexed study is not coded with is
     absent, whether its text mentions it or not. Where text and codes disagree the text may add a finding; what
-    the text leaves uncertain, and everything uncoded of a study without indexing, is unknown. Of a simulated study
-    what was drawn is known exactly, and counts alone; what it is coded with and could not be drawn is unknown.
+    the text leaves uncertain, and everything uncoded of a study without indexing, is unknown; labels that came with
+    the collection (``Study.labels``) say what codes and text leave open. Of a simulated study what was drawn is known
+    exactly, and counts alone; what it is coded with and could not be drawn is unknown.
     """
     if any(view.simulated for view in study.views):
         return _drawn_targets(study, names)
@@ -54,6 +56,7 @@ def targets(study: Study, names: Sequence[str] = HEAD_FINDINGS) -> NDArray[np.fl
                 sided_known.add(name)
         elif finding.state is State.UNCERTAIN:
             uncertain.add(name)
+    labelled = _labelled(study)
     values = np.zeros(len(names), np.float32)
     for index, name in enumerate(names):
         base, _, side = name.partition("/")
@@ -61,8 +64,22 @@ def targets(study: Study, names: Sequence[str] = HEAD_FINDINGS) -> NDArray[np.fl
             values[index] = 1.0
         elif side:
             values[index] = 0.0 if base in sided_known else np.nan
-        elif base in uncertain or not indexed:
+        elif base in uncertain:
             values[index] = np.nan
+        elif not indexed:
+            values[index] = labelled.get(name, np.nan)
+    return values
+
+
+def _labelled(study: Study) -> dict[str, float]:
+    """What the labels of ``study`` settle: 1 present, 0 absent; a finding that is there rules "No Finding" out."""
+    values = {
+        name: float(state is State.PRESENT)
+        for name, state in labels.readings(study.labels).items()
+        if state is not State.UNCERTAIN
+    }
+    if any(value for name, value in values.items() if name not in (NO_FINDING, "Support Devices")):
+        values[NO_FINDING] = 0.0
     return values
 
 

@@ -1,0 +1,76 @@
+"""Kaggle's copy of Open-i: ``indiana_reports.csv``, ``indiana_projections.csv`` and ``images_normalized``.
+
+The studies are those of Open-i that have a film (3,851 of 3,955), under the same ids; MeSH descriptors stand in one
+cell, parted by semicolons. The films are smaller copies in their own shape, so the file's height and width count.
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from hilum.data import openi_views
+from hilum.data.imports import source as sources
+from hilum.data.imports import tables
+from hilum.data.imports.found import Found, by_name
+from hilum.data.manifest import LeftOut
+from hilum.study import Projection, Report, Study, View
+
+NAME = "openi-kaggle"
+SOURCE = "Open-i, Indiana University chest X-ray collection, as copied to Kaggle"
+LICENCE = "CC BY-NC-ND 4.0"
+REPORTS = re.compile(r"indiana_reports\.csv")
+PROJECTIONS = re.compile(r"indiana_projections\.csv")
+_PROJECTION = {"frontal": Projection.FRONTAL, "lateral": Projection.LATERAL}
+
+
+def read(source: Path) -> Found:
+    """The studies in the two tables of ``source``. Raises DataError where a table is not there or is none."""
+    left_out: list[LeftOut] = []
+    views = _views(source, left_out)
+    name, data = sources.table(source, REPORTS, "indiana_reports.csv")
+    table = tables.read_csv(data, source, name, ("uid", "mesh", "findings", "impression"))
+    left_out += table.left_out
+    studies: list[Study] = []
+    for row in table.rows:
+        uid = row["uid"]
+        if not re.fullmatch(r"\d{1,6}", uid, re.ASCII):
+            left_out.append(LeftOut(f"{name}, line {row.line}", f"its uid is {uid[:40]!r}"))
+            continue
+        report = Report(row["findings"], row["impression"])
+        studies.append(
+            Study(
+                id=f"CXR{uid}",
+                views=tuple(views.pop(f"CXR{uid}", {}).values()),
+                indication=row["indication"],
+                comparison=row["comparison"],
+                report=report if report != Report() else None,
+                mesh=tuple(term for part in row["mesh"].split(";") if (term := part.strip())),
+            )
+        )
+    left_out += [LeftOut(view, "no report of its study") for rest in views.values() for view in rest]
+    return Found(
+        NAME, SOURCE, LICENCE, tuple(studies), by_name(openi_views.view_id), tuple(left_out),
+        read_files=re.compile(f"{REPORTS.pattern}|{PROJECTIONS.pattern}"),
+    )  # fmt: skip
+
+
+def _views(source: Path, left_out: list[LeftOut]) -> dict[str, dict[str, View]]:
+    """The views by id, by the id of their study."""
+    name, data = sources.table(source, PROJECTIONS, "indiana_projections.csv")
+    table = tables.read_csv(data, source, name, ("uid", "filename", "projection"))
+    left_out += table.left_out
+    found: dict[str, dict[str, View]] = {}
+    for row in table.rows:
+        where = f"{name}, line {row.line}"
+        view = openi_views.view_id(row["filename"])
+        projection = _PROJECTION.get(row["projection"].lower(), Projection.UNKNOWN)
+        if view is None or view.partition("_")[0] != f"CXR{row['uid']}":
+            left_out.append(
+                LeftOut(where, f"{row['filename'][:60]!r} is no image of study {row['uid'][:40]!r}")
+            )
+        elif view in found.setdefault(f"CXR{row['uid']}", {}):
+            left_out.append(LeftOut(where, f"image {view} stands twice"))
+        else:
+            found[f"CXR{row['uid']}"][view] = View(view, projection)
+    return found
