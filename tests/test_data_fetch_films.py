@@ -398,6 +398,7 @@ import os, sys, signal
 from pathlib import Path
 from hilum.data import addresses, fetch, fetch_films, openi
 from hilum.data.fetch_films import Kind
+from hilum.data.imports import writing
 fetch.openi_reports = lambda *_, **__: Path({str(cache / fetch.REPORTS)!r})
 addresses.OFFICIAL = {server.url("/")!r}
 def dying(function, at):
@@ -414,7 +415,7 @@ for where in sys.argv[1:]:
         elif where == "note":
             fetch_films.atomic.write_text = dying(fetch_films.atomic.write_text, 1)
         elif where == "films":
-            openi._copy_image = dying(openi._copy_image, 4)
+            writing._copy_film = dying(writing._copy_film, 4)
         elif where == "manifest":
             openi.manifest.write = dying(openi.manifest.write, 1)
         openi.get(Path({str(to)!r}), images=Kind.PNG)
