@@ -50,6 +50,8 @@ none; what was drawn for these films augments them."""
 
 SCORED = tuple(name for name in (*OBSERVATIONS, *FURTHER) if name != "No Finding")
 MIN_POSITIVES = 3
+RIGHT = 0.25
+"""Where fewer of the calls are right, a call misleads: the best F1 of a rare finding may lie there."""
 SIDES = 0.25
 """Weight of the sides' own loss beside that of the findings."""
 SIDES_RIGHT = 0.95
@@ -601,9 +603,10 @@ def thresholds(
 ) -> dict[str, tuple[float, float]]:
     """Operating points chosen on validation: finding -> (absent below, present from).
 
-    *Present from* gives the best F1, half way down to the next lower probability; *absent below* is the highest
-    threshold (not above it) that still finds nine of ten positives. A finding with fewer than three known
-    positives or negatives gets none: it is never called. Sides have none: see ``side_margin``.
+    *Present from* gives the best F1 of the thresholds at which at least ``RIGHT`` of the calls are right, half way
+    down to the next lower probability; *absent below* is the highest threshold (not above it) that still finds nine
+    of ten positives. A finding with fewer than three known positives or negatives, or with no such threshold, gets
+    none: it is never called. Sides have none: see ``side_margin``.
     """
     chosen: dict[str, tuple[float, float]] = {}
     for name, given, wanted in zip(names, probabilities_SF.T, wanted_SF.T, strict=True):
@@ -613,7 +616,10 @@ def thresholds(
         truth, probability = wanted[known] == 1, given[known].astype(np.float64)
         if min(truth.sum(), (~truth).sum()) < MIN_POSITIVES:
             continue
-        best = calibration.best_f1(truth, probability).threshold
+        point = calibration.best_f1_at_precision(truth, probability, RIGHT)
+        if point is None:
+            continue
+        best = point.threshold
         lower = probability[probability < best]
         present = (best + float(lower.max())) / 2 if lower.size else best
         chosen[name] = (min(present, calibration.at_sensitivity(truth, probability, 0.9).threshold), present)

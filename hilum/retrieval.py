@@ -22,22 +22,23 @@ from functools import cached_property
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
+from scipy import sparse
 
 from hilum import consistency
 from hilum.metrics import clinical, floors, nlg
 from hilum.metrics.expected import Expected
 from hilum.metrics.intervals import Floats
-from hilum.study import Side, State
-from hilum.text.findings import NO_FINDING, OBSERVATIONS
+from hilum.text.findings import NO_FINDING
 from hilum.text.tokenizer import SPECIAL, START, Tokenizer
+from hilum.worth import Trait, Worth, traits
 
-MARGIN = 3.0
-"""A finding counts for at most so many logits beyond its operating point: a sure one does not drown the rest."""
 CIDER_A_SENTENCE = 4.0
 """What a sentence that is surely in the reference is worth beside a verdict, when the shortlist is made: about the
 CIDEr-D of half a report. Only the shortlist depends on it."""
 COMMON = 3
-"""A draft is composed of sentences that so many training reports hold."""
+"""A draft is composed of sentences that so many training reports hold,"""
+SHORT = 12
+"""and of those of at most so many words that state one finding."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,12 +47,14 @@ class RetrievalConfig:
 
     ``ridge`` is the penalty of the regression (in studies: the larger, the nearer all weights are to equal).
     ``agreement`` is what a logit beyond an operating point is worth, in points of CIDEr-D (0 to 10).
-    ``sentences`` so many sentences, the most expected ones, may be put in while composing (0: nothing is composed).
+    ``sentences`` so many sentences, the most expected ones, may be put in while composing (0: nothing is composed),
+    and ``each`` so many that state a finding which the head calls, of each.
     """
 
     ridge: float = 100.0
-    agreement: float = 0.4
+    agreement: float = 0.3
     sentences: int = 16
+    each: int = 3
 
 
 @dataclass(frozen=True)
@@ -139,78 +142,6 @@ class _File(msgspec.Struct):
     logits: list[list[float]]
 
 
-class Worth:
-    """What one study's head is worth to a draft's statements, in logits.
-
-    To call a finding present is worth how far its logit lies above the operating point, and to call nothing present
-    how far that of "No Finding" does (at most ``MARGIN`` either way); to deny a finding that is called costs as much
-    as to call it is worth. A side that is not the decided one costs ``MARGIN``, the decided one brings 1. What the
-    head cannot call is worth nothing. A text that contradicts itself costs ``MARGIN``, one that says the same of the
-    same finding in two sentences 1.
-    """
-
-    def __init__(
-        self, head: consistency.Verdict, thresholds: Mapping[str, tuple[float, float]], normal: float = 0.0
-    ) -> None:
-        """``normal`` is how far the logit of "No Finding" lies above its operating point."""
-        self._beyond = {
-            name: _bounded(consistency.logit(probability) - consistency.logit(thresholds[name][1]))
-            for name, probability in head.probabilities.items()
-        }
-        self._head, self._normal = head, _bounded(normal)
-
-    def of(self, text: str) -> float:
-        """What ``text`` (normal form) is worth."""
-        read = consistency.reading(text)
-        total = self._normal if _calls_nothing(read) else 0.0
-        for name, said in read.items():
-            beyond = self._beyond.get(name, 0.0)
-            if said.state is State.PRESENT:
-                total += beyond + self._side(name, said.side)
-            elif said.state is State.ABSENT:
-                total -= max(beyond, 0.0)
-        contradicted, repeated = _faults(text)
-        return total - MARGIN * contradicted - repeated
-
-    def _side(self, name: str, side: Side | None) -> float:
-        if side is None:
-            return 0.0
-        if consistency.elsewhere(name, side, self._head.called, self._head.known):
-            return -MARGIN
-        return 1.0 if f"{name}/left" in self._head.known else 0.0
-
-
-def _bounded(value: float) -> float:
-    return min(max(value, -MARGIN), MARGIN)
-
-
-def _calls_nothing(read: Mapping[str, consistency.Statement]) -> bool:
-    """Whether "No Finding" would be read in a text, which is not empty: no observation but support devices is present
-    or uncertain."""
-    return all(
-        said.state is State.ABSENT or name not in OBSERVATIONS or name == "Support Devices"
-        for name, said in read.items()
-    )
-
-
-def _faults(text: str) -> tuple[int, int]:
-    """How many findings one sentence calls present and another, not only in part, absent (as
-    ``clinical.contradictions``, but whatever the sides: this is asked of thousands of texts); and how often a
-    sentence says of a finding what one before it has said."""
-    seen: set[tuple[str, State]] = set()
-    repeated = 0
-    for sentence in floors.sentences(text):
-        said = {
-            (name, one.state)
-            for name, one in consistency.said_in(sentence).items()
-            if name not in clinical.UMBRELLAS and not one.partly and one.state is not State.UNCERTAIN
-        }
-        repeated += len(said & seen)
-        seen |= said
-    present = {name for name, state in seen if state is State.PRESENT}
-    return len(present & {name for name, state in seen if state is State.ABSENT}), repeated
-
-
 def regression(known_NF: Floats, ridge: float) -> Callable[[Floats], Floats]:
     """What gives the weight of each of N known studies for each of B that are asked about, (B, F) to (B, N); rows sum
     to 1, weights may be below 0.
@@ -254,10 +185,13 @@ class Section:
         self.candidates = tuple(text for text in dict.fromkeys(self._texts) if may_be_said(text))
         counts = Counter(sentence for text in self._texts for sentence in set(floors.sentences(text)))
         self.sentences = tuple(
-            sentence for sentence, count in counts.most_common() if count >= COMMON and may_be_said(sentence)
+            sentence
+            for sentence, count in counts.most_common()
+            if (count >= COMMON or _states_a_finding(sentence)) and may_be_said(sentence)
         )
         self._expected = Expected(nlg.References(self._texts))
-        self._bags = {text: nlg.bag(self._expected.references, text) for text in self.candidates}
+        self._counted = self._expected.counted(self.candidates)
+        self._candidate_traits, self._sentence_traits = _Read(self.candidates), _Read(self.sentences)
 
     @cached_property
     def _held_NS(self) -> Floats:
@@ -280,23 +214,66 @@ class Section:
         choose from.
         """
         weight_N = weights_N[self.rows] + (1.0 - weights_N[self.rows].sum()) / len(self.rows)
-
         given = self._expected.given(weight_N)
 
         def worth(text: str) -> float:
-            counted = self._bags.get(text) or nlg.bag(self._expected.references, text)
-            return given.cider_d_of(counted) + config.agreement * head.of(text)
+            return given.cider_d(text) + config.agreement * head.of(text)
 
         best, value = "", -math.inf
-        for text in dict.fromkeys((*self.candidates, *others)):
+        if self.candidates:
+            worth_C = given.cider_d_of(self._counted) + config.agreement * self._candidate_traits.worth(head)
+            first = int(np.argmax(worth_C))
+            best, value = self.candidates[first], float(worth_C[first])
+        for text in dict.fromkeys(others):
             if text and (here := worth(text)) > value + 1e-9:
                 best, value = text, here
         if not config.sentences or not best:
             return best
-        expected_S = self._held_NS.T @ weight_N
-        appeal_S = expected_S * CIDER_A_SENTENCE + config.agreement * np.array(
-            [head.of(sentence) for sentence in self.sentences]
-        )
-        shortlist = [self.sentences[k] for k in np.argsort(-appeal_S, kind="stable")[: config.sentences]]
+        shortlist = self._shortlist(weight_N, head, config)
         parts, _ = floors.climb(shortlist, lambda some: worth(" ".join(some)), tuple(floors.sentences(best)))
         return " ".join(parts)
+
+    def _shortlist(self, weight_N: Floats, head: Worth, config: RetrievalConfig) -> list[str]:
+        """The sentences from which a draft is composed: those with the most appeal, and of those that state a called
+        finding the ``config.each`` with the most."""
+        appeal_S = (self._held_NS.T @ weight_N) * CIDER_A_SENTENCE
+        appeal_S += config.agreement * self._sentence_traits.worth(head)
+        order = np.argsort(-appeal_S, kind="stable")
+        taken = dict.fromkeys(order[: config.sentences].tolist())
+        for name in sorted(head.called):
+            states = self._sentence_traits.stating(name)
+            taken |= dict.fromkeys([k for k in order.tolist() if k in states][: config.each])
+        return [self.sentences[k] for k in taken]
+
+
+def _states_a_finding(sentence: str) -> bool:
+    """Whether a sentence calls a finding present and says of no other anything that is not certain: what is abnormal
+    is seldom said twice in the same words."""
+    found = Counter(trait.kind for trait in traits(sentence))
+    return found["present"] == 1 and found["doubtful"] == 0 and len(sentence.split()) <= SHORT
+
+
+class _Read:
+    """The traits of many texts, read once."""
+
+    def __init__(self, texts: Sequence[str]) -> None:
+        index: dict[Trait, int] = {}
+        entries = [
+            (row, index.setdefault(trait, len(index)))
+            for row, text in enumerate(texts)
+            for trait in traits(text)
+        ]
+        rows, columns = zip(*entries, strict=True) if entries else ((), ())
+        self._traits = tuple(index)
+        self._count_TX = sparse.csr_array(
+            (np.ones(len(entries)), (rows, columns)), shape=(len(texts), len(index))
+        )
+
+    def worth(self, head: Worth) -> Floats:
+        """What each text is worth to a study's head."""
+        return np.asarray(self._count_TX @ np.array([head.value(trait) for trait in self._traits]))
+
+    def stating(self, name: str) -> frozenset[int]:
+        """Which texts call the finding ``name`` present."""
+        columns = [k for k, trait in enumerate(self._traits) if trait == Trait("present", name)]
+        return frozenset(self._count_TX[:, columns].nonzero()[0].tolist())

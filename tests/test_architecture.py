@@ -27,6 +27,7 @@ ROOMS = [
     "decoding",
     "explain",
     "consistency",
+    "worth",
     "retrieval",
     "consensus",
     "choice",

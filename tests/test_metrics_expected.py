@@ -25,7 +25,9 @@ def test_it_is_the_weighted_sum_over_the_references(references: list[str], text:
     ]
     given_weights = Expected(counted).given(weights_N)
     assert given_weights.cider_d(text) == pytest.approx(float(weights_N @ each_N), abs=1e-9)
-    assert given_weights.cider_d(text) == given_weights.cider_d_of(nlg.bag(counted, text))
+    some = [text, *references, ""]
+    together_T = given_weights.cider_d_of(given_weights.prepared.counted(some))
+    assert together_T == pytest.approx([given_weights.cider_d(one) for one in some], abs=1e-12)
 
 
 def test_another_number_of_weights_is_refused() -> None:

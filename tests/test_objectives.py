@@ -210,6 +210,15 @@ def test_thresholds_separate_what_can_be_separated() -> None:
     assert "b" not in chosen  # one known positive: never called
 
 
+def test_a_finding_whose_calls_are_mostly_wrong_is_never_called() -> None:
+    probability = np.linspace(0.9, 0.1, 40, dtype=np.float32)[:, None]
+    wanted = np.zeros((40, 1), np.float32)
+    wanted[[9, 22, 35]] = 1  # no threshold makes a quarter of the calls right
+    assert objectives.thresholds(probability, wanted, ["a"]) == {}
+    wanted[1] = 1
+    assert objectives.thresholds(probability, wanted, ["a"])["a"][1] > probability[2, 0]
+
+
 def test_the_margin_is_where_the_sides_can_be_told_apart() -> None:
     names = ["a", "b", "a/left", "a/right"]
     chosen = {"a": (0.1, 0.4), "b": (0.1, 0.4)}

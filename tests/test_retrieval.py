@@ -9,16 +9,15 @@ from sklearn.preprocessing import StandardScaler
 
 from hilum.consistency import Statement, Verdict, reading
 from hilum.retrieval import (
-    MARGIN,
     Bank,
     Evidence,
     RetrievalConfig,
     Section,
-    Worth,
     regression,
 )
 from hilum.study import Side, State
 from hilum.text.tokenizer import Tokenizer
+from hilum.worth import Worth
 
 NORMAL = "the heart is normal . the lungs are clear . no pleural effusion ."
 LEFT = "the heart is normal . there is a left pleural effusion ."
@@ -123,32 +122,18 @@ def test_reports_without_the_section_are_no_evidence() -> None:
         Section(["", ""], WORDS)
 
 
-def test_what_statements_are_worth() -> None:
-    one = worth({"Pleural Effusion", "Pleural Effusion/left"}, Pleural_Effusion=0.9, Cardiomegaly=0.1)
-    beyond = np.log(9.0)  # 0.9 against an operating point of 0.5
-    assert one.of("there is a pleural effusion .") == pytest.approx(beyond)
-    assert one.of("there is a left pleural effusion .") == pytest.approx(beyond + 1)
-    assert one.of("there is a right pleural effusion .") == pytest.approx(beyond - MARGIN)
-    assert one.of("no pleural effusion .") == pytest.approx(-beyond)
-    assert one.of("the heart is enlarged .") == pytest.approx(-beyond)
-    assert one.of("the heart is not enlarged .") == 0
-    assert one.of("there is a hiatal hernia .") == 0  # the head cannot call it
-
-
-def test_what_contradicts_itself_costs() -> None:
-    one = worth(set(), Pleural_Effusion=0.5)
-    assert one.of("there is a pleural effusion . no pleural effusion .") == pytest.approx(-MARGIN)
-    assert one.of("there is a pleural effusion . no large pleural effusion .") == pytest.approx(0)
-
-
-def test_saying_it_twice_costs_and_calling_nothing_is_worth_no_finding() -> None:
-    one = worth(set(), Cardiomegaly=0.5)
-    assert one.of("the heart is enlarged .") == pytest.approx(0)
-    assert one.of("the heart is enlarged . there is cardiomegaly .") == pytest.approx(-1)
-    normal = Worth(head(set()), THRESHOLDS, normal=1.5)
-    assert normal.of(NORMAL) == pytest.approx(1.5)
-    assert normal.of("the heart is enlarged .") == pytest.approx(np.log(0.05 / 0.95))
-    assert Worth(head(set()), THRESHOLDS, normal=9.0).of(NORMAL) == MARGIN
+def test_what_is_abnormal_need_not_be_common_to_be_composed() -> None:
+    """One report in eighteen states a nodule: its sentence is put in where the head calls one, and only there."""
+    nodule = "there is a nodule in the lung ."
+    section = Section([*TEXTS, f"the heart is normal . {nodule}"], {*WORDS, *nodule.split()})
+    assert nodule in section.sentences
+    weights_N = np.full(len(TEXTS) + 1, 1 / (len(TEXTS) + 1))
+    names = {**dict.fromkeys(NAMES, 0.05), "Lung Lesion": 0.9}
+    points = {**THRESHOLDS, "Lung Lesion": (0.1, 0.3)}
+    called = Verdict(names, frozenset({"Lung Lesion"}), frozenset(), frozenset(points))
+    config = RetrievalConfig(agreement=1.0, sentences=2, each=1)
+    assert nodule in section.draft(weights_N, Worth(called, points), config)
+    assert "nodule" not in section.draft(weights_N, worth(set()), config)
 
 
 REPORTS = [(text, "no effusion ." if text in (NORMAL, LARGE) else "effusion .") for text in TEXTS]

@@ -8,10 +8,12 @@ each text is to count its n-grams.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy import sparse
 
 from hilum.metrics import nlg
@@ -32,23 +34,69 @@ class Expected:
         return Weighted(self, np.asarray(weights_N, dtype=np.float64))
 
     @cached_property
-    def levels_GN(self) -> list[sparse.csr_array]:
-        """For each level k = 1, 2, …: what a text that holds an n-gram k times or more gains by its k-th, for each
-        reference, before the text's own length and norm are counted."""
+    def steps(self) -> tuple[sparse.csr_array, NDArray[np.intp]]:
+        """(gain_RN, row_KG). A step is an n-gram's k-th occurrence, where some reference has as many. Of each: what a
+        text gains by it against each reference, before the text's own length and norm are counted; and the row of
+        each n-gram's step k, R where no reference has so many."""
         references = self.references
         counts_NG = references.counts_NG
-        row = np.repeat(np.arange(len(references)), np.diff(counts_NG.indptr))
-        norm = references.norm_N4[row, references.order_G[counts_NG.indices]]
+        reference = np.repeat(np.arange(len(references)), np.diff(counts_NG.indptr))
+        norm = references.norm_N4[reference, references.order_G[counts_NG.indices]]
         gain = counts_NG.data * references.idf_G[counts_NG.indices] ** 2 / np.where(norm == 0, 1.0, norm)
-        found = []
-        for level in range(1, int(counts_NG.data.max(initial=0)) + 1):
-            there = counts_NG.data >= level
-            found.append(
-                sparse.csr_array(
-                    (gain[there], (counts_NG.indices[there], row[there])), shape=counts_NG.shape[::-1]
-                )
-            )
-        return found
+        entries: list[tuple[NDArray[np.intp], NDArray[np.intp], Floats]] = []
+        placed: list[NDArray[np.intp]] = []
+        rows = 0
+        for step in range(1, int(counts_NG.data.max(initial=0)) + 1):
+            there = counts_NG.data >= step
+            grams, row = np.unique(counts_NG.indices[there], return_inverse=True)
+            row_G = np.full(counts_NG.shape[1], -1, dtype=np.intp)
+            row_G[grams] = rows + np.arange(len(grams))
+            placed.append(row_G)
+            entries.append((row + rows, reference[there], gain[there]))
+            rows += len(grams)
+        row_KG = np.array(placed, dtype=np.intp).reshape(len(placed), counts_NG.shape[1])
+        row_R, reference_R, gain_R = (
+            (np.concatenate(part) for part in zip(*entries, strict=True)) if entries else ([], [], [])
+        )
+        gain_RN = sparse.csr_array((gain_R, (row_R, reference_R)), shape=(rows, len(references)))
+        return gain_RN, np.where(row_KG < 0, rows, row_KG)
+
+    def counted(self, texts: Sequence[str]) -> Counted:
+        """``texts`` ready to be scored together, under any weights."""
+        bags = [nlg.bag(self.references, text) for text in texts]
+        steps = [self.steps_of(one) for one in bags]
+        return Counted(
+            row_E=np.concatenate([np.zeros(0, dtype=np.intp), *(rows for rows, _ in steps)]),
+            slot_E=np.concatenate(
+                [
+                    np.zeros(0, dtype=np.intp),
+                    *(order + ORDERS * index for index, (_, order) in enumerate(steps)),
+                ]
+            ),
+            length_T=np.array([len(one.words) for one in bags], dtype=np.intp),
+            norm_T4=np.array([_norm(one) for one in bags]).reshape(-1, ORDERS),
+        )
+
+    def steps_of(self, one: Bag) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+        """The steps of a text as rows of ``steps``, and the order (from 0) of each one's n-gram."""
+        _, row_KG = self.steps
+        rows = [np.zeros(0, dtype=np.intp)]
+        columns = [np.zeros(0, dtype=np.intp)]
+        for step in range(min(len(row_KG), int(one.counts_M.max(initial=0)))):
+            reached = one.columns_M[one.counts_M > step]
+            rows.append(row_KG[step, reached])
+            columns.append(reached)
+        return np.concatenate(rows), self.references.order_G[np.concatenate(columns)]
+
+
+@dataclass(frozen=True, slots=True)
+class Counted:
+    """T texts, counted: their E steps as rows, each with its slot (text and order), and lengths and norms."""
+
+    row_E: NDArray[np.intp]
+    slot_E: NDArray[np.intp]
+    length_T: NDArray[np.intp]
+    norm_T4: Floats
 
 
 @dataclass(frozen=True)
@@ -57,28 +105,33 @@ class Weighted:
 
     prepared: Expected
     weights_N: Floats
-    _by_length: dict[int, list[Floats]] = field(default_factory=dict)
+    _by_length: dict[int, Floats] = field(default_factory=dict)
 
     def cider_d(self, text: str) -> float:
         """The weighted sum of CIDEr-D of ``text`` (split at white space) against each reference."""
-        return self.cider_d_of(nlg.bag(self.prepared.references, text))
+        one = nlg.bag(self.prepared.references, text)
+        rows, order = self.prepared.steps_of(one)
+        total_4 = np.bincount(order, self._gains(len(one.words))[rows], minlength=ORDERS)
+        return float(10 * (total_4 / _norm(one)).mean())
 
-    def cider_d_of(self, one: Bag) -> float:
-        """The same of a text that is counted already (``nlg.bag`` against these references)."""
-        references = self.prepared.references
-        gains = self._gains(len(one.words))
-        total_4 = np.zeros(ORDERS)
-        order_M = references.order_G[one.columns_M]
-        for level in range(min(len(gains), int(one.counts_M.max(initial=0)))):
-            reached_M = one.counts_M > level
-            total_4 += np.bincount(
-                order_M[reached_M], gains[level][one.columns_M[reached_M]], minlength=ORDERS
-            )
-        norm_4 = np.where(one.norm_4 == 0, 1.0, one.norm_4)
-        return float(10 * (total_4 / norm_4).mean())
+    def cider_d_of(self, texts: Counted) -> Floats:
+        """The same of many texts at once, (T,)."""
+        gain_E = np.zeros(len(texts.row_E))
+        length_E = texts.length_T[texts.slot_E // ORDERS]
+        for length in np.unique(texts.length_T):
+            here = length_E == length
+            gain_E[here] = self._gains(int(length))[texts.row_E[here]]
+        total = np.bincount(texts.slot_E, gain_E, minlength=len(texts.length_T) * ORDERS)
+        return np.asarray(10 * (total.reshape(-1, ORDERS) / texts.norm_T4).mean(1))
 
-    def _gains(self, words: int) -> list[Floats]:
+    def _gains(self, words: int) -> Floats:
+        """What each step is worth to a text of so many words; the last, a step that no reference has, nothing."""
         if words not in self._by_length:
+            gain_RN, _ = self.prepared.steps
             there_N = self.weights_N * nlg.length_penalty(words, self.prepared.references.length_N)
-            self._by_length[words] = [level_GN @ there_N for level_GN in self.prepared.levels_GN]
+            self._by_length[words] = np.append(gain_RN @ there_N, 0.0)
         return self._by_length[words]
+
+
+def _norm(one: Bag) -> Floats:
+    return np.where(one.norm_4 == 0, 1.0, one.norm_4)

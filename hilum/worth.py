@@ -1,0 +1,164 @@
+"""What a text's statements are worth to the findings head of one study.
+
+``traits`` is what a text states, whatever the study; a study's ``Worth`` puts a number, in logits, on each trait. So
+the traits of thousands of texts are read once, and what they are worth to a study is one product.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import lru_cache
+from typing import Literal, NamedTuple
+
+from hilum import consistency
+from hilum.metrics import clinical, floors
+from hilum.study import Side, State
+from hilum.text.findings import OBSERVATIONS, label
+
+MARGIN = 3.0
+"""A finding counts for at most so many logits beyond its operating point: a sure one does not drown the rest."""
+UNKNOWN = -1.0
+"""What it is worth to state a finding that the head cannot call: nobody has looked for it."""
+
+Kind = Literal["present", "doubtful", "absent", "side", "normal", "contradicted", "repeated"]
+
+
+class Trait(NamedTuple):
+    """One thing that a text states.
+
+    ``present``       of the finding ``name``, under either reading of the labeller
+    ``doubtful``      under one reading and not under the other ("heart size and vessels appear within normal limits")
+    ``absent``        that it is not there
+    ``side``          that a present ``name`` is on ``side``
+    ``normal``        nothing: "No Finding" would be read in it
+    ``contradicted``  a finding in one sentence that another denies
+    ``repeated``      in a sentence what one before it has stated
+    """
+
+    kind: Kind
+    name: str = ""
+    side: Side | None = None
+
+
+NORMAL = Trait("normal")
+
+
+def traits(text: str) -> tuple[Trait, ...]:
+    """What ``text`` (normal form) states; a trait stands as often as it is stated."""
+    plain = consistency.reading(text)
+    other = _present_to_chexpert(text)
+    found: list[Trait] = []
+    for name, said in plain.items():
+        if said.state is State.PRESENT:
+            found.append(Trait("present" if name in other or name not in OBSERVATIONS else "doubtful", name))
+            if said.side is not None:
+                found.append(Trait("side", name, said.side))
+        elif said.state is State.ABSENT:
+            found.append(Trait("absent", name))
+    found += [
+        Trait("doubtful", name)
+        for name in sorted(other)
+        if name not in plain or plain[name].state is not State.PRESENT
+    ]
+    if _calls_nothing(plain):
+        found.append(NORMAL)
+    return (*found, *_faults(text))
+
+
+class Worth:
+    """What one study's head is worth to a draft's statements, in logits.
+
+    To call a finding present is worth how far its logit lies above the operating point, and to call nothing present
+    how far that of "No Finding" does (at most ``MARGIN`` either way); to deny a finding that is called costs as much
+    as to call it is worth. What only one reading of the labeller calls present can cost, and is worth nothing. To
+    state what the head cannot call costs 1. A side that is not the decided one costs ``MARGIN``, the decided one
+    brings 1. A text that contradicts itself costs ``MARGIN``, one that says the same of the same finding in two
+    sentences 1.
+    """
+
+    def __init__(
+        self, head: consistency.Verdict, thresholds: Mapping[str, tuple[float, float]], normal: float = 0.0
+    ) -> None:
+        """``normal`` is how far the logit of "No Finding" lies above its operating point."""
+        self._beyond = {
+            name: _bounded(consistency.logit(probability) - consistency.logit(thresholds[name][1]))
+            for name, probability in head.probabilities.items()
+        }
+        self._head, self._normal = head, _bounded(normal)
+
+    @property
+    def called(self) -> frozenset[str]:
+        """The findings that are called present, without their sides."""
+        return frozenset(name for name in self._head.called if "/" not in name)
+
+    def of(self, text: str) -> float:
+        """What ``text`` (normal form) is worth."""
+        return sum(map(self.value, traits(text)))
+
+    def value(self, trait: Trait) -> float:
+        """What one trait is worth."""
+        beyond = self._beyond.get(trait.name, UNKNOWN)
+        match trait.kind:
+            case "present":
+                return beyond
+            case "doubtful":
+                return min(beyond, 0.0)
+            case "absent":
+                return -max(beyond, 0.0)
+            case "side":
+                return self._side(trait.name, trait.side)
+            case "normal":
+                return self._normal
+            case "contradicted":
+                return -MARGIN
+            case "repeated":
+                return -1.0
+
+    def _side(self, name: str, side: Side | None) -> float:
+        if consistency.elsewhere(name, side, self._head.called, self._head.known):
+            return -MARGIN
+        return 1.0 if f"{name}/left" in self._head.known else 0.0
+
+
+def _bounded(value: float) -> float:
+    return min(max(value, -MARGIN), MARGIN)
+
+
+def _present_to_chexpert(text: str) -> set[str]:
+    return set().union(*map(_present_in, floors.sentences(text)))
+
+
+@lru_cache(maxsize=1 << 14)
+def _present_in(sentence: str) -> frozenset[str]:
+    """What CheXpert's reading calls present in a sentence: the one that is scored."""
+    return frozenset(name for name, said in label(sentence).items() if said.state is State.PRESENT) - {
+        "No Finding"
+    }
+
+
+def _calls_nothing(read: Mapping[str, consistency.Statement]) -> bool:
+    """Whether "No Finding" would be read in a text, which is not empty: no observation but support devices is present
+    or uncertain."""
+    return all(
+        said.state is State.ABSENT or name not in OBSERVATIONS or name == "Support Devices"
+        for name, said in read.items()
+    )
+
+
+def _faults(text: str) -> list[Trait]:
+    """Each finding that one sentence calls present and another, not only in part, absent (as
+    ``clinical.contradictions``, but whatever the sides: this is asked of thousands of texts); and each time that a
+    sentence says of a finding what one before it has said."""
+    seen: set[tuple[str, State]] = set()
+    found: list[Trait] = []
+    for sentence in floors.sentences(text):
+        said = {
+            (name, one.state)
+            for name, one in consistency.said_in(sentence).items()
+            if name not in clinical.UMBRELLAS and not one.partly and one.state is not State.UNCERTAIN
+        }
+        found += [Trait("repeated")] * len(said & seen)
+        seen |= said
+    present = {name for name, state in seen if state is State.PRESENT}
+    found += [Trait("contradicted")] * len(present & {name for name, state in seen if state is State.ABSENT})
+    return found
