@@ -23,6 +23,7 @@ ROOMS = [
     "imaging",
     "metrics",
     "data",
+    "deidentification",
     "models",
     "decoding",
     "explain",

@@ -429,6 +429,11 @@ def test_nothing_of_the_patient_comes_along(
         assert caught.value.__cause__ is None
 
 
+@pytest.mark.parametrize("keyword", ["PixelSpacing", "ImagerPixelSpacing", "PixelAspectRatio"])
+def test_one_spacing_where_two_belong_says_nothing(keyword: str, tmp_path: Path) -> None:
+    assert read(tmp_path, **{keyword: "3"}).aspect is None
+
+
 def test_another_body_part_is_said(tmp_path: Path) -> None:
     assert "not the chest" in read(tmp_path, BodyPartExamined="HAND").warnings[0]
     assert read(tmp_path, BodyPartExamined="CHEST").warnings == ()

@@ -11,6 +11,7 @@ from typing import Annotated
 import typer
 
 from hilum import atomic
+from hilum.commands.deidentify import deidentify
 from hilum.commands.options import Json, To, dumps
 from hilum.data.exchange import Format
 from hilum.errors import InputError
@@ -177,3 +178,6 @@ def describe(
     if html is not None:
         atomic.write_text(html, page)
     typer.echo(describe_text(described))
+
+
+app.command("deidentify")(deidentify)

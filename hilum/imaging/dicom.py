@@ -23,6 +23,7 @@ import numpy as np
 import numpy.typing as npt
 import pydicom
 from pydicom.dataset import Dataset
+from pydicom.multival import MultiValue
 from pydicom.uid import UID, ExplicitVRLittleEndian, ImplicitVRLittleEndian
 
 from hilum.errors import ImageError
@@ -355,7 +356,7 @@ def _projection(header: Dataset, notes: list[str]) -> Projection:
 def _orientation(header: Dataset) -> tuple[str, ...]:
     """Patient Orientation, PS3.3 C.7.6.1.1.1: where rows and columns run to; empty where not usable."""
     value = header.get("PatientOrientation")
-    if value is None or isinstance(value, str) or len(value) != 2:
+    if not isinstance(value, list | tuple | MultiValue) or len(value) != 2:
         return ()
     pair = tuple(str(one).strip().upper() for one in value)
     return pair if all(one and set(one) <= set("LRAPHF") and len(one) <= 3 for one in pair) else ()
@@ -384,7 +385,7 @@ def _aspect(header: Dataset, height: int, width: int, notes: list[str]) -> float
     """True height / true width where pixels are not square (spacings are: between rows, columns)."""
     for name in ("PixelSpacing", "ImagerPixelSpacing", "NominalScannedPixelSpacing", "PixelAspectRatio"):
         value = header.get(name)
-        if value is None or isinstance(value, str) or len(value) != 2:
+        if not isinstance(value, list | tuple | MultiValue) or len(value) != 2:
             continue
         down, across = number(value[0]), number(value[1])
         if not down or not across or down <= 0 or across <= 0:
