@@ -21,6 +21,7 @@ from types import ModuleType
 from typing import Any
 
 from hilum.errors import HilumError
+from hilum.imaging.syntaxes import SYNTAXES, Syntax
 
 GIB = 2**30
 NEEDED_DISK = 2 * GIB
@@ -51,27 +52,6 @@ class Check:
     verdict: Verdict
     detail: str
     fix: str = ""
-
-
-TRANSFER_SYNTAXES = (
-    ("1.2.840.10008.1.2", "Implicit VR Little Endian"),
-    ("1.2.840.10008.1.2.1", "Explicit VR Little Endian"),
-    ("1.2.840.10008.1.2.1.99", "Deflated Explicit VR Little Endian"),
-    ("1.2.840.10008.1.2.2", "Explicit VR Big Endian"),
-    ("1.2.840.10008.1.2.4.50", "JPEG Baseline (Process 1)"),
-    ("1.2.840.10008.1.2.4.51", "JPEG Extended (Process 2 and 4)"),
-    ("1.2.840.10008.1.2.4.57", "JPEG Lossless (Process 14)"),
-    ("1.2.840.10008.1.2.4.70", "JPEG Lossless (Process 14, Selection Value 1)"),
-    ("1.2.840.10008.1.2.4.80", "JPEG-LS Lossless"),
-    ("1.2.840.10008.1.2.4.81", "JPEG-LS Near-Lossless"),
-    ("1.2.840.10008.1.2.4.90", "JPEG 2000 Lossless"),
-    ("1.2.840.10008.1.2.4.91", "JPEG 2000"),
-    ("1.2.840.10008.1.2.4.201", "High-Throughput JPEG 2000 Lossless"),
-    ("1.2.840.10008.1.2.4.202", "High-Throughput JPEG 2000 with RPCL"),
-    ("1.2.840.10008.1.2.4.203", "High-Throughput JPEG 2000"),
-    ("1.2.840.10008.1.2.5", "RLE Lossless"),
-)
-"""Transfer syntaxes of single images (DICOM PS3.5, annex A; names shortened from PS3.6, annex A)."""
 
 
 def examine(folder: Path | None = None) -> tuple[Check, ...]:
@@ -325,34 +305,20 @@ def _dicom() -> Iterator[Check]:
         yield Check(
             "DICOM", "GDCM", Verdict.BROKEN, f"cannot be imported: {_line(error)}", "pip install python-gdcm"
         )
-    for uid, name in TRANSFER_SYNTAXES:
-        yield _syntax(pixels, uid, name)
+    for syntax in SYNTAXES:
+        yield _syntax(pixels, syntax)
 
 
-def _syntax(pixels: ModuleType, uid: str, name: str) -> Check:
-    """What pydicom says of its decoder of one transfer syntax: which of its plugins can be used here."""
-    try:
-        decoder = pixels.get_decoder(uid)
-    except NotImplementedError:
+def _syntax(pixels: ModuleType, syntax: Syntax) -> Check:
+    """Whether films in one transfer syntax can be read here: by the one decoder that Hilum uses for it."""
+    plugins = pixels.get_decoder(syntax.uid).available_plugins
+    if not syntax.family or syntax.decoder in plugins:
         return Check(
-            "DICOM", name, Verdict.MISSING, "this pydicom does not know it", "pip install -U pydicom"
+            "DICOM", syntax.name, Verdict.GOOD, syntax.decoder if syntax.family else "not compressed"
         )
-    if not decoder.is_available:
-        # each entry reads "plugin - requires package>=1 and package>=2": the first plugin is as good as any
-        needs = (
-            decoder.missing_dependencies[0].partition(" - requires ")[2]
-            if decoder.missing_dependencies
-            else ""
-        )
-        packages = " ".join(f"'{package.strip()}'" for package in needs.split(" and ") if package.strip())
-        return Check(
-            "DICOM",
-            name,
-            Verdict.MISSING,
-            "cannot be decoded here",
-            f"pip install {packages}" if packages else "",
-        )
-    return Check("DICOM", name, Verdict.GOOD, ", ".join(decoder.available_plugins) or "pydicom")
+    return Check(
+        "DICOM", syntax.name, Verdict.MISSING, f"cannot be read here: needs {syntax.decoder}", syntax.fix
+    )
 
 
 def _meteor() -> Iterator[Check]:

@@ -11,16 +11,14 @@ import cv2
 import numpy as np
 import pydicom
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydicom.dataset import Dataset
-from pydicom.encaps import encapsulate, get_frame
+from pydicom.encaps import encapsulate
 from pydicom.pixels.processing import apply_voi, apply_windowing
 from pydicom.sequence import Sequence
 
 from hilum.errors import ImageError
-from hilum.imaging import codestream
-from hilum.imaging.codestream import claim_of
 from hilum.imaging.film import Film
 from hilum.imaging.grayscale import display_table, window
 from hilum.imaging.pixels import read_film, read_header
@@ -28,9 +26,6 @@ from hilum.study import Projection
 from tests import films
 
 needs_dcmtk = pytest.mark.skipif(shutil.which("dcm2pnm") is None, reason="dcmtk's dcm2pnm is not installed")
-relaxed = settings(
-    deadline=None, max_examples=80, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
 CURVE = (65_535 * np.linspace(0, 1, 4096) ** 2).astype(int)
 TWELVE = films.grey(top=4095)
 SIGNED = (TWELVE.astype(np.int32) - 2048).astype(np.int16)
@@ -170,18 +165,6 @@ def test_every_lossless_syntax_gives_the_same_film(name: str, top: int, signed: 
     film = read_film(films.transcoded(path, tmp_path / "film.dcm", films.LOSSLESS[name]))
     np.testing.assert_array_equal(film.pixels_HW, read_film(path).pixels_HW)
     assert film.bits == stored
-
-
-@pytest.mark.skipif(shutil.which("dcmcjpeg") is None, reason="dcmtk's dcmcjpeg is not installed")
-@pytest.mark.parametrize("option", ["+eb", "+ee"])
-def test_lossy_jpegs_are_decoded_as_dcmtk_decodes_them(option: str, tmp_path: Path) -> None:
-    source = films.dicom(tmp_path / "plain.dcm", TWELVE, BitsStored=12, **films.window(4095))
-    packed, unpacked = tmp_path / "packed.dcm", tmp_path / "unpacked.dcm"
-    subprocess.run(
-        ["dcmcjpeg", option, "+q", "95", str(source), str(packed)], check=True, capture_output=True
-    )
-    subprocess.run(["dcmdjpeg", str(packed), str(unpacked)], check=True, capture_output=True)
-    np.testing.assert_allclose(read_film(packed).pixels_HW, read_film(unpacked).pixels_HW, atol=1.5 / 255)
 
 
 @pytest.mark.parametrize("photometric", ["YBR_FULL", "YBR_FULL_422"])
@@ -448,123 +431,6 @@ def test_an_object_without_preamble_is_read(tmp_path: Path) -> None:
     del header.file_meta
     header.save_as(path, implicit_vr=True, little_endian=True)
     np.testing.assert_array_equal(read_film(path).pixels_HW, expected)
-
-
-@pytest.mark.parametrize(
-    "name", [name for name in films.LOSSLESS if name not in ("big endian", "implicit", "deflated")]
-)
-def test_claims_of_codestreams(name: str, tmp_path: Path) -> None:
-    path = films.dicom(tmp_path / "plain.dcm", TWELVE, BitsStored=12)
-    packed = pydicom.dcmread(films.transcoded(path, tmp_path / "film.dcm", films.LOSSLESS[name]))
-    claim = claim_of(get_frame(packed.PixelData, 0, number_of_frames=1))
-    if name == "RLE":
-        assert claim is None
-    else:
-        assert claim is not None
-        assert (claim.height, claim.width, claim.components) == (48, 40, 1) and claim.precision in (12, 16)
-
-
-@given(
-    st.binary(max_size=120),
-    st.sampled_from([b"\xff\xd8", b"\xff\x4f\xff\x51", b"\0\0\0\x0cjP  \r\n\x87\n", b""]),
-)
-@settings(deadline=None, max_examples=100)
-def test_any_codestream_has_a_claim_or_none(data: bytes, start: bytes) -> None:
-    claim_of(start + data)
-
-
-@pytest.fixture(scope="module")
-def objects(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder of one small object a syntax."""
-    folder = tmp_path_factory.mktemp("objects")
-    source = films.dicom(
-        folder / "plain",
-        TWELVE,
-        BitsStored=12,
-        VOILUTSequence=[films.lut(0, CURVE[::64], 16)],
-        PixelSpacing=[0.2, 0.1],
-        PatientOrientation=["L", "F"],
-        ViewPosition="PA",
-        ViewCodeSequence=code("272479007"),
-    )
-    for name, syntax in films.LOSSLESS.items():
-        films.transcoded(source, folder / name, syntax)
-    return folder
-
-
-NAMES = ["plain", *films.LOSSLESS]
-
-
-@given(name=st.sampled_from(NAMES), share=st.floats(0, 0.98))
-@relaxed
-def test_no_object_cut_anywhere_is_read(objects: Path, tmp_path: Path, name: str, share: float) -> None:
-    data = (objects / name).read_bytes()
-    path = tmp_path / "film.dcm"
-    path.write_bytes(data[: int(len(data) * share)])
-    with pytest.raises(ImageError) as caught:
-        read_film(path)
-    assert "\n" not in str(caught.value)
-
-
-CHANGES = st.lists(st.tuples(st.integers(0, 2500), st.integers(0, 255)), min_size=1, max_size=6)
-APART = ("JPEG lossless", "JPEG lossless, any predictor", "JPEG-LS", "JPEG 2000")
-"""Decoded in a process of their own."""
-
-
-@given(st.sampled_from([name for name in NAMES if name not in APART]), CHANGES)
-@settings(relaxed, max_examples=200)
-def test_changed_bytes_give_a_film_or_one_line(
-    objects: Path, tmp_path: Path, name: str, changes: list[tuple[int, int]]
-) -> None:
-    change_and_read(objects / name, tmp_path / "film.dcm", changes)
-
-
-@given(st.sampled_from(APART), CHANGES)
-@settings(relaxed, max_examples=12)
-def test_changed_bytes_in_a_codestream_give_a_film_or_one_line(
-    objects: Path, tmp_path: Path, name: str, changes: list[tuple[int, int]]
-) -> None:
-    change_and_read(objects / name, tmp_path / "film.dcm", changes)
-
-
-def change_and_read(source: Path, path: Path, changes: list[tuple[int, int]]) -> None:
-    changed = bytearray(source.read_bytes())
-    for position, value in changes:
-        changed[position % len(changed)] = value
-    path.write_bytes(changed)
-    for read_one in (read_film, read_header):
-        try:
-            read_one(path)
-        except ImageError as error:
-            assert "\n" not in str(error)
-
-
-@pytest.mark.parametrize("name", APART)
-def test_a_codestream_cut_and_closed_is_no_film(name: str, objects: Path, tmp_path: Path) -> None:
-    """Most decoders go on with grey where a stream ends too early and its end marker was put back."""
-    packed = pydicom.dcmread(objects / name)
-    stream = get_frame(packed.PixelData, 0, number_of_frames=1)
-    packed.PixelData = encapsulate([stream[: len(stream) * 2 // 3] + b"\xff\xd9"])
-    packed.save_as(tmp_path / "film.dcm")
-    with pytest.raises(ImageError, match="damaged"):
-        read_film(tmp_path / "film.dcm")
-
-
-def test_a_decoder_that_aborts_or_hangs_costs_one_line(
-    objects: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    path = tmp_path / "film.dcm"
-    shutil.copy(objects / "JPEG lossless", path)
-    folder = tmp_path / "worse" / "gdcm"
-    folder.mkdir(parents=True)
-    monkeypatch.syspath_prepend(folder.parent)
-    (folder / "__init__.py").write_text("import os; os.abort()")
-    with pytest.raises(ImageError, match="are damaged"):
-        read_film(path)
-    (folder / "__init__.py").write_text("while True: pass")
-    monkeypatch.setattr(codestream, "_SECONDS", 1.0)
-    with pytest.raises(ImageError, match="take too long"):
-        read_film(path)
 
 
 def test_a_damaged_entry_of_the_header_is_ignored_and_said(tmp_path: Path) -> None:

@@ -24,8 +24,7 @@ from hilum.deidentification.cleaning import clean
 from hilum.deidentification.profile import Options
 from hilum.deidentification.pseudonyms import Pseudonyms
 from hilum.errors import ImageError, InputError
-from hilum.imaging import dicom
-from hilum.imaging.codestream import stored_values
+from hilum.imaging import apart, dicom
 from hilum.imaging.pixels import read_film
 from hilum.study import Box
 
@@ -84,9 +83,9 @@ def deidentified(
     one frame), or is damaged.
     """
     film = read_film(path)
+    raw = apart.stored_values(path)
     with dicom.quietly():
         source = _parse(data, path)
-        raw = stored_values(source, path)
         try:
             cleaned = clean(source, options, pseudonyms)
         except Exception:  # the parser raises nearly anything on damage, and may quote what it read
@@ -141,20 +140,16 @@ def _parse(data: bytes, path: Path) -> Dataset:
 
 
 def _put_pixels(made: Dataset, source: Dataset, raw: npt.NDArray[Any]) -> npt.NDArray[Any]:
-    """What the header says of the pixels, and the stored values without what lies in the bits that are not stored."""
+    """What the header says of the pixels, and the stored values in the type that it says."""
     stored, allocated = int(source.BitsStored), int(source.BitsAllocated)
-    low = int(source.get("HighBit", stored - 1)) + 1 - stored
     signed = int(source.PixelRepresentation) == 1
-    values = (raw.astype(np.int64) >> low) & ((1 << stored) - 1)
-    if signed:
-        values -= (values >> (stored - 1)) << stored
-    colour = values.ndim == 3
+    colour = raw.ndim == 3
     made.PhotometricInterpretation = "RGB" if colour else str(source.PhotometricInterpretation)
     made.BitsAllocated, made.BitsStored, made.HighBit = allocated, stored, stored - 1
     made.PixelRepresentation = int(signed)
     if colour:
         made.PlanarConfiguration = 0
-    return np.ascontiguousarray(values.astype(f"<{'i' if signed else 'u'}{allocated // 8}"))
+    return np.ascontiguousarray(raw.astype(f"<{'i' if signed else 'u'}{allocated // 8}"))
 
 
 def _written(made: Dataset) -> bytes:

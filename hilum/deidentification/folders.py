@@ -32,8 +32,8 @@ from hilum.deidentification.films import Finder, HeldBack, deidentified
 from hilum.deidentification.profile import Options
 from hilum.deidentification.pseudonyms import Pseudonyms, load_key
 from hilum.errors import HilumError, InputError
-from hilum.imaging import dicom
 from hilum.imaging.film import LARGEST_FILE
+from hilum.imaging.syntaxes import looks_like
 from hilum.progress import track
 
 NOT_PROMISED = (
@@ -160,7 +160,7 @@ def _read(path: Path) -> bytes:
     if path.stat().st_size > LARGEST_FILE:
         raise InputError("the file is too large")
     data = path.read_bytes()
-    if not dicom.looks_like(data):
+    if not looks_like(data):
         raise InputError("not a DICOM file")
     return data
 

@@ -1,49 +1,31 @@
-"""The pixels of a DICOM object out of its transfer syntax, checked before and after.
+"""The pixels of a DICOM object as its transfer syntax holds them: what they claim, checked before they are decoded.
 
-Decoders are written for streams that mean well: a stream that claims another size than its header,
-thousands of components, or that ends too early is refused here, before a decoder sees it.
+Decoders are written for streams that mean well. A stream that claims another size than its header, thousands of
+components, or that ends too early is refused here, and so are fragments without number and objects that hold more
+than one picture.
 """
 
 from __future__ import annotations
 
-import io
-import os
-import re
+import itertools
 import struct
-import subprocess
-import sys
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-import numpy as np
-import numpy.typing as npt
 from pydicom.dataset import Dataset
-from pydicom.encaps import get_frame
-from pydicom.pixels.decoders.base import get_decoder
-from pydicom.pixels.utils import pixel_array
-from pydicom.uid import UID, RLELossless
 
 from hilum.errors import ImageError
+from hilum.imaging.syntaxes import Syntax
 
-_PACKAGES = {
-    "1.2.840.10008.1.2.4.201": "pylibjpeg pylibjpeg-openjpeg",
-    "1.2.840.10008.1.2.4.202": "pylibjpeg pylibjpeg-openjpeg",
-    "1.2.840.10008.1.2.4.203": "pylibjpeg pylibjpeg-openjpeg",
-}
 _AGAIN = "get the file again"
-_SECONDS = 180.0
-"""How long the decoder may take by the clock; its processor time is limited more narrowly."""
-_COMPLAINTS = (
-    "Corrupt JPEG data",
-    "premature end",
-    "Premature end",
-    "Stream too short",
-    "inconsistent with stream",
-)
-"""What libjpeg and OpenJPEG print where they go on with pixels of their own making."""
+_FRAGMENTS = 65_536
+"""A frame of the largest size allowed, in fragments of 8 KiB."""
 _MOST_TILES = 65_535
 """ITU-T T.800 A.4.2: tiles are numbered in 16 bits."""
+_ITEM, _END = b"\xfe\xff\x00\xe0", b"\xfe\xff\xdd\xe0"
+_START = {"JPEG": b"\xff\xd8\xff", "JPEG-LS": b"\xff\xd8\xff", "JPEG 2000": b"\xff\x4f\xff\x51"}
+_RLE_HEADER = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,28 +40,19 @@ class Claim:
     """``JPEG``, ``JPEG-LS`` or ``JPEG 2000``"""
 
 
-def stored_values(header: Dataset, path: Path) -> npt.NDArray[Any]:
-    """The stored values: (H, W), or (H, W, 3) red, green, blue; the bits are as in the file, unused ones too.
+def check_pixel_data(header: Dataset, syntax: Syntax, path: Path) -> None:
+    """Returns where Pixel Data can be what the header claims: one picture of that size and depth, with its end.
 
-    ``header`` is the whole object, its sizes already checked; ``path`` is the file it came from. Raises
-    ImageError where the pixels cannot be decoded (it says which package could), are damaged, cut off, or
-    not what the header claims.
+    Raises ImageError otherwise; ``path`` is for the message. Nothing is decoded.
     """
-    syntax = header.file_meta.TransferSyntaxUID
-    try:
-        if syntax.is_transfer_syntax and (syntax == RLELossless or not syntax.is_encapsulated):
-            raw: npt.NDArray[Any] = pixel_array(header, raw=False, correct_unused_bits=False)
-        else:
-            _check_decoder(syntax, path)
-            _check_stream(header, path)
-            raw = _decoded_apart(path)
-    except ImageError:
-        raise
-    except Exception:  # decoders raise nearly anything on damage
-        raise ImageError("the DICOM pixels are cut off or damaged", where=path, fix=_AGAIN) from None
-    if raw.shape[:2] != (int(header.Rows), int(header.Columns)):
-        raise ImageError("the DICOM pixels have another size than the header says", where=path, fix=_AGAIN)
-    return raw
+    if not syntax.family:
+        _check_length(header, path)
+        return
+    fragments = _fragments(header.PixelData, syntax, path)
+    if syntax.family == "RLE":
+        _check_rle(fragments, header, path)
+    else:
+        _check_stream(b"".join(fragments), header, syntax, path)
 
 
 def claim_of(stream: bytes) -> Claim | None:
@@ -115,30 +88,67 @@ def _siz(stream: bytes) -> Claim | None:
     return Claim(height, width, components, (stream[42] & 0x7F) + 1, "JPEG 2000")
 
 
-def _check_decoder(syntax: UID, path: Path) -> None:
-    name = syntax.name if syntax.is_transfer_syntax else "that is not a standard one"
-    try:
-        available = get_decoder(syntax).is_available
-    except NotImplementedError:
+def _check_length(header: Dataset, path: Path) -> None:
+    """Uncompressed pixels: as many bytes as the header's numbers come to (PS3.5 8.1.1, A.1 to A.5)."""
+    row = int(header.Columns) * int(header.SamplesPerPixel) * int(header.BitsAllocated) // 8
+    if (
+        header.PhotometricInterpretation == "YBR_FULL_422"
+    ):  # two pixels share their colour (PS3.3 C.7.6.3.1.2)
+        row = row * 2 // 3
+    expected, found = row * int(header.Rows), len(header.PixelData)
+    if found < expected:
+        raise ImageError("the DICOM pixels are cut off", where=path, fix=_AGAIN)
+    if found >= expected + row:
+        raise ImageError("the DICOM object holds more pixels than its header says", where=path, fix=_AGAIN)
+
+
+def _fragments(data: bytes, syntax: Syntax, path: Path) -> list[bytes]:
+    """The fragments of encapsulated Pixel Data (PS3.5 A.4), the Basic Offset Table left out.
+
+    Raises ImageError where items are broken, too many, or belong to more than one frame.
+    """
+    items = []
+    for item in _items(data):
+        items.append(item)
+        if len(items) > _FRAGMENTS:
+            raise ImageError("the DICOM pixels are in too many fragments", where=path, fix=_AGAIN)
+    table, fragments = (items[0], [item for item in items[1:] if item]) if items else (b"", [])
+    if not fragments or len(table) % 4:
+        raise ImageError("the compressed DICOM pixels are cut off or damaged", where=path, fix=_AGAIN)
+    start = _START.get(syntax.family)
+    again = sum(start is not None and fragment.startswith(start) for fragment in fragments)
+    if len(table) > 4 or again > 1 or (start is None and len(fragments) > 1):
         raise ImageError(
-            f"the transfer syntax {name} cannot be decoded by any package known here",
+            "the DICOM object holds several frames; a radiograph has one",
             where=path,
-            fix="convert it to Explicit VR Little Endian, for example with gdcmconv --raw",
-        ) from None
-    if not available:
-        raise ImageError(
-            f"the transfer syntax {name} needs a decoder that is not installed",
-            where=path,
-            fix=f"pip install {_PACKAGES.get(str(syntax), 'python-gdcm')}",
+            fix="export the frame as an object of its own",
         )
+    return fragments
 
 
-def _check_stream(header: Dataset, path: Path) -> None:
-    """What the stream claims must agree with the header, and it must have its end. Raises ImageError otherwise."""
-    stream = get_frame(header.PixelData, 0, number_of_frames=1)
+def _items(data: bytes) -> Iterator[bytes]:
+    """The items of encapsulated Pixel Data up to the first that is broken or the end."""
+    position = 0
+    while data[position : position + 4] == _ITEM and position + 8 <= len(data):
+        (length,) = struct.unpack_from("<I", data, position + 4)
+        position += 8
+        if position + length > len(data):
+            return
+        yield data[position : position + length]
+        position += length
+
+
+def _check_stream(stream: bytes, header: Dataset, syntax: Syntax, path: Path) -> None:
+    """What the stream claims must agree with the header, and it must have its end."""
     claim = claim_of(stream)
     if claim is None:
         raise ImageError("the compressed DICOM pixels have no valid header", where=path, fix=_AGAIN)
+    if claim.family != syntax.family:
+        raise ImageError(
+            f"the compressed DICOM pixels are {claim.family}, the header says {syntax.family}",
+            where=path,
+            fix=_AGAIN,
+        )
     expected = (int(header.Rows), int(header.Columns), int(header.SamplesPerPixel))
     claimed = (claim.height, claim.width, claim.components)
     if claimed != expected or claim.precision > int(header.BitsAllocated):
@@ -153,28 +163,13 @@ def _check_stream(header: Dataset, path: Path) -> None:
         )
 
 
-def _decoded_apart(path: Path) -> npt.NDArray[Any]:
-    """The stored values of ``path``, decoded by ``hilum.imaging.decoder`` in a process of its own.
-
-    Raises ImageError where that process fails, takes too long, or a decoder says that it made pixels up.
-    """
-    command = [sys.executable, "-P", "-m", "hilum.imaging.decoder", str(path.absolute())]
-    search = os.pathsep.join(folder for folder in sys.path if folder)
-    environment = {**os.environ, "PYTHONPATH": search, "OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}
-    try:
-        done = subprocess.run(command, env=environment, capture_output=True, timeout=_SECONDS, check=False)
-    except subprocess.TimeoutExpired:
-        raise ImageError(
-            "the compressed DICOM pixels take too long to decode", where=path, fix="convert the file first"
-        ) from None
-    said = done.stderr.decode("utf-8", "replace")
-    if done.returncode != 0 or any(_is_damage(line) for line in said.splitlines()):
-        raise ImageError("the compressed DICOM pixels are damaged", where=path, fix=_AGAIN)
-    values: npt.NDArray[Any] = np.load(io.BytesIO(done.stdout), allow_pickle=False)
-    return values
-
-
-def _is_damage(line: str) -> bool:
-    """Whether a decoder's complaint means that pixels are missing. Filling before the end marker is harmless."""
-    harmless = re.search(r"\d+ extraneous bytes before marker 0xd9", line)
-    return harmless is None and any(word in line for word in _COMPLAINTS)
+def _check_rle(fragments: list[bytes], header: Dataset, path: Path) -> None:
+    """The RLE header (PS3.5 G.5): one segment a byte of a pixel, in order, within the stream."""
+    (stream,) = fragments
+    wanted = int(header.SamplesPerPixel) * int(header.BitsAllocated) // 8
+    if len(stream) >= _RLE_HEADER:
+        count, *offsets = struct.unpack_from("<16I", stream)
+        used = [*offsets[:wanted], len(stream)]
+        if count == wanted and used[0] == _RLE_HEADER and all(a < b for a, b in itertools.pairwise(used)):
+            return
+    raise ImageError("the compressed DICOM pixels have no valid header", where=path, fix=_AGAIN)

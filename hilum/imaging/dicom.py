@@ -2,8 +2,8 @@
 
 Everything that bounds the work (size, frames, depth, what the compressed stream itself claims) is checked
 before a pixel is decoded. Of the header only what ``Film`` lists is taken over; no message quotes a value
-that could name a patient. How the pixels come to look: ``hilum.imaging.grayscale``; why:
-docs/decisions/0002.
+that could name a patient. Callers go through ``hilum.imaging.apart``, which does this in a process of its own.
+How the pixels come to look: ``hilum.imaging.grayscale``; why: docs/decisions/0002.
 """
 
 from __future__ import annotations
@@ -22,15 +22,15 @@ from typing import Any, NoReturn
 import numpy as np
 import numpy.typing as npt
 import pydicom
+from pydicom.datadict import dictionary_VR
 from pydicom.dataset import Dataset
-from pydicom.multival import MultiValue
 from pydicom.uid import UID, ExplicitVRLittleEndian, ImplicitVRLittleEndian
 
 from hilum.errors import ImageError
-from hilum.imaging.codestream import stored_values
+from hilum.imaging import attributes, decoder, shutter
 from hilum.imaging.film import LARGEST_FILE, Film, check_pixels, check_size, luminance
-from hilum.imaging.grayscale import display_table, number
-from hilum.study import Projection
+from hilum.imaging.grayscale import display_table, numbers
+from hilum.imaging.positioning import laterality, orientation, projection_of, view_position
 
 RADIOGRAPHS = ("CR", "DX", "RG")
 """Modalities that are radiographs: computed, digital, and film (digitised)."""
@@ -42,83 +42,28 @@ _CLASSES = {
     "1.2.840.10008.5.1.4.1.1.1.1.1": "DX",
     _CAPTURE: "OT",
 }
+_OTHER_MODALITIES = (
+    "CT", "DOC", "ECG", "ES", "IO", "IVUS", "KO", "MG", "MR", "NM", "OCT", "OP", "OT", "PR", "PT", "PX", "REG", "RF",
+    "RTDOSE", "RTIMAGE", "RTPLAN", "RTSTRUCT", "SC", "SEG", "SM", "SR", "TG", "US", "XA", "XC",
+)  # fmt: skip
+"""Modalities (PS3.3 C.7.3.1.1.1) that a message may name; any other text may be anything."""
 _DEFLATED = b"1.2.840.10008.1.2.1.99"
 _GREY = ("MONOCHROME1", "MONOCHROME2")
 _COLOUR = ("RGB", "YBR_FULL", "YBR_FULL_422", "YBR_RCT", "YBR_ICT")
-_FRONTAL_POSITIONS = {"PA", "AP", "AP_LLD", "AP_RLD", "LLD", "RLD"}
-_LATERAL_POSITIONS = {"LL", "RL", "LAT", "LATERAL", "LLAT", "RLAT", "LLATERAL", "RLATERAL"}
-_OTHER_POSITIONS = {"LLO", "RLO", "LPO", "RPO", "LAO", "RAO"}
-# CID 4010 (DX View): SNOMED CT and, in older files, SNOMED RT codes.
-_FRONTAL_CODES = {"399348003", "R-10206", "272479007", "R-40888", "R-10214", "399033003", "R-10202"}
-_LATERAL_CODES = {
-    "399067008",
-    "R-102CD",
-    "399173006",
-    "R-10236",
-    "399198007",
-    "R-10232",
-    "30730003",
-    "G-A145",
-}
-
-_WANTED = (
-    "SOPClassUID",
-    "Modality",
-    "BodyPartExamined",
-    "ViewPosition",
-    "ViewCodeSequence",
-    "PatientOrientation",
-    "Laterality",
-    "ImageLaterality",
-    "PresentationIntentType",
-    "PixelIntensityRelationship",
-    "SamplesPerPixel",
-    "PhotometricInterpretation",
-    "PlanarConfiguration",
-    "NumberOfFrames",
-    "Rows",
-    "Columns",
-    "BitsAllocated",
-    "BitsStored",
-    "HighBit",
-    "PixelRepresentation",
-    "PixelPaddingValue",
-    "PixelPaddingRangeLimit",
-    "PixelSpacing",
-    "ImagerPixelSpacing",
-    "NominalScannedPixelSpacing",
-    "PixelAspectRatio",
-    "ModalityLUTSequence",
-    "RescaleSlope",
-    "RescaleIntercept",
-    "VOILUTSequence",
-    "WindowCenter",
-    "WindowWidth",
-    "VOILUTFunction",
-    "PresentationLUTShape",
-)
-"""All that is ever read of a header: names, dates and numbers of a patient are not even parsed."""
+_OTHER_PHOTOMETRIC = (
+    "PALETTE COLOR", "HSV", "ARGB", "CMYK", "YBR_PARTIAL_422", "YBR_PARTIAL_420", "XYB"
+)  # fmt: skip
 _AGAIN = "get the file again"
 _quiet_lock = threading.Lock()
 
 
-def looks_like(data: bytes) -> bool:
-    """Whether ``data`` starts as a DICOM file does: PS3.10 preamble, or (old files) a first attribute."""
-    if data[128:132] == b"DICM":
-        return True
-    if len(data) < 8 or data[:2] not in (b"\x08\0", b"\x02\0") or data[3] != 0:
-        return False
-    (length,) = struct.unpack("<I", data[4:8])
-    return data[4:6].isalpha() or length < 4096
-
-
 def read(data: bytes, path: Path) -> Film:
-    """The film in the DICOM object ``data``; ``path`` is for messages.
+    """The film in the DICOM object ``data``; ``path`` is the file it came from.
 
     Modality LUT or rescale, then VOI LUT (the first table, else the first window, else one of the middle 99
-    % of the pixels), then polarity: MONOCHROME1 or the presentation shape INVERSE are inverted. Padding is
-    black. Colour (secondary captures) becomes luminance. Pixels that are not square are left as they are,
-    and ``Film.aspect`` says so.
+    % of the pixels), then polarity: MONOCHROME1 or the presentation shape INVERSE are inverted. Padding and what a
+    display shutter covers are black. Colour (secondary captures) becomes luminance. Pixels that are not square are
+    left as they are, and ``Film.aspect`` says so.
 
     Raises ImageError where the object is no chest radiograph that can be shown.
     """
@@ -128,11 +73,9 @@ def read(data: bytes, path: Path) -> Film:
         modality = _modality(header, path, notes)
         height, width = _bounds(header, path)
         photometric = str(header.get("PhotometricInterpretation", ""))
-        raw = stored_values(header, path)
-        if raw.shape[:2] != (height, width):
-            raise ImageError(
-                "the DICOM pixels have another size than the header says", where=path, fix=_AGAIN
-            )
+        raw = decoder.stored_values(header, path, notes)
+        stretch = _stretch(header, notes)
+        hidden_HW = shutter.hidden(header, height, width, stretch, notes)
         if photometric in _COLOUR:
             shown, coloured = luminance(raw)
             top = (1 << int(header.BitsStored)) - 1
@@ -140,27 +83,35 @@ def read(data: bytes, path: Path) -> Film:
             if coloured:
                 notes.append("the picture is in colour; only its luminance was used")
         else:
-            pixels_HW = _shown(raw, header, path, notes)
-        projection = _projection(header, notes)
-        position = str(header.get("ViewPosition", "")).strip().upper()
-        orientation = _orientation(header)
-        laterality = str(header.get("ImageLaterality", "") or header.get("Laterality", "") or "")
+            pixels_HW = _shown(raw, header, hidden_HW, path, notes)
+        if hidden_HW is not None:
+            pixels_HW[hidden_HW] = 0.0
         return Film(
             pixels_HW=check_pixels(pixels_HW, str(path)),
-            projection=projection,
+            projection=projection_of(header, notes),
             source=path.name,
             warnings=tuple(notes),
-            aspect=_aspect(header, height, width, notes),
+            aspect=None if stretch == 1.0 else height * stretch / width,
             kind="DICOM",
             bits=int(header.BitsStored),
             modality=modality,
             photometric=photometric,
-            view_position=(
-                position if position in _FRONTAL_POSITIONS | _LATERAL_POSITIONS | _OTHER_POSITIONS else ""
-            ),
-            orientation=orientation,
-            laterality=laterality if laterality in ("L", "R", "B", "U") else "",
+            view_position=view_position(header),
+            orientation=orientation(header),
+            laterality=laterality(header),
         )
+
+
+def stored_values(data: bytes, path: Path) -> npt.NDArray[Any]:
+    """The stored values of the film in the DICOM object ``data``, before any grey: see ``decoder.stored_values``.
+
+    (H, W), or (H, W, 3) red, green, blue, in whole numbers. Raises ImageError as ``read`` does.
+    """
+    with quietly():
+        header = _parse(data, path, [])
+        _modality(header, path, [])
+        _bounds(header, path)
+        return decoder.stored_values(header, path, [])
 
 
 def read_size(path: Path) -> tuple[int, int]:
@@ -201,13 +152,16 @@ def _parse(data: bytes, path: Path, notes: list[str]) -> Dataset:
         _check_deflated(data, path)
     try:
         header = pydicom.dcmread(
-            io.BytesIO(data), force=data[128:132] != b"DICM", specific_tags=[*_WANTED, "PixelData"]
+            io.BytesIO(data), force=data[128:132] != b"DICM", specific_tags=[*attributes.READ, "PixelData"]
         )
     except Exception:  # the parser raises nearly anything on damage, and may quote what it read
         raise ImageError("the DICOM file is cut off or damaged", where=path, fix=_AGAIN) from None
     for tag in list(header.keys()):
         try:  # values are parsed when they are first asked for: here, once, where a failure is expected
-            if header[tag].VR == "SQ":
+            is_sequence = header[tag].VR == "SQ"
+            if is_sequence != (dictionary_VR(tag) == "SQ"):
+                raise ValueError("an entry of another kind than its name")
+            if is_sequence:
                 _ = [element.value for item in header[tag].value for element in item.iterall()]
         except Exception:  # as above
             del header[tag]
@@ -262,9 +216,9 @@ def _modality(header: Dataset, path: Path, notes: list[str]) -> str:
         modality = "OT" if captured else _CLASSES.get(sop_class, "")
     accepted = modality in RADIOGRAPHS or (captured and modality in ("OT", "SC", ""))
     if not accepted:
-        known = modality if modality.isalpha() and 2 <= len(modality) <= 8 else "unknown"
+        known = f"of modality {modality}" if modality in _OTHER_MODALITIES else "of an unknown modality"
         raise ImageError(
-            f"the DICOM object is of modality {known}, not a radiograph",
+            f"the DICOM object is {known}, not a radiograph",
             where=path,
             fix="give a CR, DX or secondary-capture object",
         )
@@ -288,7 +242,7 @@ def _bounds(header: Dataset, path: Path) -> tuple[int, int]:
         samples = int(header.SamplesPerPixel)
         allocated, stored = int(header.BitsAllocated), int(header.BitsStored)
         high = int(header.get("HighBit", stored - 1))
-        int(header.PixelRepresentation)
+        representation = int(header.PixelRepresentation)
     except Exception:  # missing, or not numbers
         refuse("the DICOM header does not say what its pixels are (rows, columns, bits)", _AGAIN)
     check_size(rows, columns, str(path))
@@ -299,11 +253,11 @@ def _bounds(header: Dataset, path: Path) -> tuple[int, int]:
         )
     photometric = str(header.get("PhotometricInterpretation", ""))
     if photometric not in (*_GREY, *_COLOUR):
-        shown = photometric if photometric.replace("_", "").replace(" ", "").isalnum() else "unknown"
+        shown = f" {photometric}" if photometric in _OTHER_PHOTOMETRIC else ""
         refuse(
-            f"photometric interpretation {shown[:20]} is not that of a radiograph", "export it as MONOCHROME2"
+            f"the photometric interpretation{shown} is not that of a radiograph", "export it as MONOCHROME2"
         )
-    if samples != (1 if photometric in _GREY else 3):
+    if samples != (1 if photometric in _GREY else 3) or representation not in (0, 1):
         refuse(f"the DICOM header contradicts itself ({samples} samples per pixel, {photometric})", _AGAIN)
     if allocated not in (8, 16) or not 6 <= stored <= allocated or not stored - 1 <= high < allocated:
         refuse(
@@ -313,17 +267,19 @@ def _bounds(header: Dataset, path: Path) -> tuple[int, int]:
     return rows, columns
 
 
-def _shown(raw: npt.NDArray[Any], header: Dataset, path: Path, notes: list[str]) -> npt.NDArray[np.float32]:
+def _shown(
+    stored_HW: npt.NDArray[Any],
+    header: Dataset,
+    hidden_HW: npt.NDArray[np.bool_] | None,
+    path: Path,
+    notes: list[str],
+) -> npt.NDArray[np.float32]:
     """Grey stored values to [0, 1]."""
-    bits, high = int(header.BitsStored), int(header.get("HighBit", header.BitsStored - 1))
-    signed = int(header.PixelRepresentation) == 1
-    # Bits outside those stored may hold overlays or rubbish: they are cut off before the values are counted.
-    index_HW = (raw.astype(np.int32) >> (high + 1 - bits)) & ((1 << bits) - 1)
-    first = 0
-    if signed:
-        first = -(1 << (bits - 1))
-        index_HW = (index_HW + (1 << (bits - 1))) & ((1 << bits) - 1)
-    counts = np.bincount(index_HW.ravel(), minlength=1 << bits)
+    bits = int(header.BitsStored)
+    first = -(1 << (bits - 1)) if int(header.PixelRepresentation) == 1 else 0
+    index_HW = stored_HW.astype(np.int32) - np.int32(first)
+    seen = index_HW.ravel() if hidden_HW is None else index_HW[~hidden_HW]
+    counts = np.bincount(seen, minlength=1 << bits)
     try:
         table, more = display_table(header, counts, first)
     except Exception:
@@ -333,65 +289,15 @@ def _shown(raw: npt.NDArray[Any], header: Dataset, path: Path, notes: list[str])
     return shown
 
 
-def _projection(header: Dataset, notes: list[str]) -> Projection:
-    """From View Position, else the View Code Sequence, else Patient Orientation."""
-    position = str(header.get("ViewPosition", "") or "").strip().upper()
-    codes = {str(item.get("CodeValue", "")) for item in header.get("ViewCodeSequence", None) or []}
-    by_orientation = _by_orientation(_orientation(header), notes)
-    if position in _FRONTAL_POSITIONS or (not position and codes & _FRONTAL_CODES):
-        found = Projection.FRONTAL
-    elif position in _LATERAL_POSITIONS or (not position and codes & _LATERAL_CODES):
-        found = Projection.LATERAL
-    elif position in _OTHER_POSITIONS:
-        found = Projection.UNKNOWN
-    else:
-        return by_orientation
-    if Projection.UNKNOWN not in (found, by_orientation) and found != by_orientation:
-        notes.append(
-            "view and patient orientation contradict each other in the header; the view was followed"
-        )
-    return found
-
-
-def _orientation(header: Dataset) -> tuple[str, ...]:
-    """Patient Orientation, PS3.3 C.7.6.1.1.1: where rows and columns run to; empty where not usable."""
-    value = header.get("PatientOrientation")
-    if not isinstance(value, list | tuple | MultiValue) or len(value) != 2:
-        return ()
-    pair = tuple(str(one).strip().upper() for one in value)
-    return pair if all(one and set(one) <= set("LRAPHF") and len(one) <= 3 for one in pair) else ()
-
-
-def _by_orientation(orientation: tuple[str, ...], notes: list[str]) -> Projection:
-    if not orientation:
-        return Projection.UNKNOWN
-    rows, columns = orientation[0][0], orientation[1][0]
-    if columns == "H" or rows in "HF":
-        notes.append("the header says that the patient is not upright in the picture; it was not turned")
-    across = columns if rows in "HF" else rows
-    if across == "R" and rows == "R":
-        notes.append(
-            "the header says that the patient's right is at the right edge; it was not mirrored, "
-            "so sides may be swapped"
-        )
-    if across in "LR" and (rows in "HF" or columns in "HF"):
-        return Projection.FRONTAL
-    if across in "AP" and (rows in "HF" or columns in "HF"):
-        return Projection.LATERAL
-    return Projection.UNKNOWN
-
-
-def _aspect(header: Dataset, height: int, width: int, notes: list[str]) -> float | None:
-    """True height / true width where pixels are not square (spacings are: between rows, columns)."""
-    for name in ("PixelSpacing", "ImagerPixelSpacing", "NominalScannedPixelSpacing", "PixelAspectRatio"):
-        value = header.get(name)
-        if not isinstance(value, list | tuple | MultiValue) or len(value) != 2:
+def _stretch(header: Dataset, notes: list[str]) -> float:
+    """A pixel's height over its width; 1 where it is square, or the header does not (credibly) say."""
+    for name in attributes.SPACING:
+        found = numbers(header.get(name))
+        if len(found) != 2 or not (found[0] > 0 and found[1] > 0):
             continue
-        down, across = number(value[0]), number(value[1])
-        if not down or not across or down <= 0 or across <= 0:
-            continue
+        down, across = found  # between rows, between columns (PS3.3 10.7.1.3)
         if not 0.2 <= down / across <= 5:
             notes.append("the pixel spacing in the header is not credible; the pixels were taken for square")
-            return None
-        return None if abs(down / across - 1) < 1e-3 else height * down / (width * across)
-    return None
+            return 1.0
+        return 1.0 if abs(down / across - 1) < 1e-3 else down / across
+    return 1.0

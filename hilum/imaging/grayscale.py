@@ -91,7 +91,7 @@ def _modality(header: Dataset, stored: npt.NDArray[np.int64], notes: list[str]) 
 
 
 def _has_voi(header: Dataset) -> bool:
-    return bool(header.get("VOILUTSequence")) or bool(_numbers(header.get("WindowWidth")))
+    return bool(header.get("VOILUTSequence")) or bool(numbers(header.get("WindowWidth")))
 
 
 def _voi(header: Dataset, values: Values, counts: Counts, notes: list[str]) -> Values:
@@ -102,9 +102,7 @@ def _voi(header: Dataset, values: Values, counts: Counts, notes: list[str]) -> V
         if len(header.VOILUTSequence) > 1:
             notes.append(f"the first of {len(header.VOILUTSequence)} VOI LUTs was applied")
         return _voi_table(header, values, notes)
-    windows = list(
-        zip(_numbers(header.get("WindowCenter")), _numbers(header.get("WindowWidth")), strict=False)
-    )
+    windows = list(zip(numbers(header.get("WindowCenter")), numbers(header.get("WindowWidth")), strict=False))
     if len(windows) > 1:
         notes.append(f"the first of {len(windows)} windows was applied")
     if windows:
@@ -170,12 +168,22 @@ def _robust_range(values: Values, counts: Counts) -> tuple[float, float]:
 
 
 def _inverse(header: Dataset, notes: list[str]) -> bool:
-    """Whether large values are dark. MONOCHROME1 and the shape INVERSE are one statement, PS3.3 C.8.11.1."""
+    """Whether large values are dark. MONOCHROME1 and the shape INVERSE are one statement, PS3.3 C.8.11.3.
+
+    Pixel Intensity Relationship Sign (C.8.11.3.1.2) transforms nothing; where it says that large values are air and
+    they would be shown white, that is worth a warning.
+    """
     first = header.get("PhotometricInterpretation") == "MONOCHROME1"
     shape = str(header.get("PresentationLUTShape", ""))
     if first and shape == "IDENTITY":
         notes.append("the header contradicts itself on polarity; Photometric Interpretation was followed")
-    return first or shape == "INVERSE"
+    inverse = first or shape == "INVERSE"
+    sign = number(header.get("PixelIntensityRelationshipSign"))
+    straight = not (header.get("ModalityLUTSequence") or header.get("VOILUTSequence"))
+    straight = straight and (number(header.get("RescaleSlope")) or 1.0) > 0
+    if sign in (1, -1) and straight and inverse != (sign == 1):
+        notes.append("by what the header says of the beam, the film may be shown inverted (bone black)")
+    return inverse
 
 
 def number(value: object) -> float | None:
@@ -187,8 +195,8 @@ def number(value: object) -> float | None:
     return found if math.isfinite(found) else None
 
 
-def _numbers(value: object) -> list[float]:
-    """The values of an attribute that may have one or several; those that are no numbers become NaN."""
+def numbers(value: object) -> list[float]:
+    """The values of an attribute that may have none, one or several; those that are no numbers become NaN."""
     if value is None or value == "":
         return []
     several = value if hasattr(value, "__iter__") and not isinstance(value, str) else [value]

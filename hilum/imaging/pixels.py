@@ -23,8 +23,9 @@ import simplejpeg
 from PIL import Image
 
 from hilum.errors import ImageError
-from hilum.imaging import dicom
+from hilum.imaging import apart
 from hilum.imaging.film import LARGEST_FILE, Film, check_pixels, check_size, luminance
+from hilum.imaging.syntaxes import looks_like
 from hilum.study import Projection
 
 __all__ = ["Film", "read_film", "read_header"]
@@ -56,7 +57,7 @@ def read_film(path: Path) -> Film:
     Eight-bit pixels are divided by 255. Sixteen-bit pixels are divided by 65,535; where none reaches 2¹⁴,
     the file is taken for one of 8, 10, 12 or 14 bits stored in 16 and divided by the largest value of
     those, with a warning. Colour becomes luminance (ITU-R BT.601), with a warning. An EXIF rotation is
-    applied, with a warning. For DICOM see ``hilum.imaging.dicom``.
+    applied, with a warning. For DICOM see ``hilum.imaging.apart``.
 
     Raises ImageError, one line, where the file cannot be read whole or is no film.
     """
@@ -66,7 +67,7 @@ def read_film(path: Path) -> Film:
         return _read_png(data, path)
     if kind == "JPEG":
         return _read_jpeg(data, path)
-    return dicom.read(data, path)
+    return apart.read(path)
 
 
 def read_header(path: Path) -> tuple[int, int]:
@@ -80,7 +81,7 @@ def read_header(path: Path) -> tuple[int, int]:
         return _png_header(data, path)[:2]
     if kind == "JPEG":
         return _jpeg_header(data if len(data) < _HEADER_BYTES else _read(path), path)[:2]
-    return dicom.read_size(path)
+    return apart.read_size(path)
 
 
 def _read(path: Path, most: int | None = None) -> bytes:
@@ -116,7 +117,7 @@ def _kind(data: bytes, path: Path) -> str:
         return "PNG"
     if data.startswith(_JPEG):
         return "JPEG"
-    if dicom.looks_like(data):
+    if looks_like(data):
         return "DICOM"
     other = next((name for magic, name in _OTHERS if data.startswith(magic)), None)
     if data[:4] == b"RIFF" and data[8:12] == b"WEBP":
