@@ -51,12 +51,12 @@ class Seeder:
 
     ADDRESS = "127.0.0.1" if sys.platform == "darwin" else "127.0.0.2"
 
-    def __init__(self, made: Made) -> None:
+    def __init__(self, made: Made, *, tcp: bool = True) -> None:
         lt = libtorrent()
         self.session: Any = lt.session(
             {
                 "listen_interfaces": f"{self.ADDRESS}:0", "enable_dht": False, "enable_lsd": False,
-                "enable_upnp": False, "enable_natpmp": False, "alert_mask": 0,
+                "enable_upnp": False, "enable_natpmp": False, "alert_mask": 0, "enable_incoming_tcp": tcp,
             }
         )  # fmt: skip
         params = lt.load_torrent_buffer(made.described)

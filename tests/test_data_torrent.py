@@ -64,6 +64,14 @@ def test_description_from_peers(serve: Serve, tmp_path: Path, made: Made, seeder
     assert (tmp_path / NAME).read_bytes() == DATA
 
 
+def test_peer_that_is_reached_over_utp_alone(serve: Serve, tmp_path: Path, made: Made) -> None:
+    shy = Seeder(made, tcp=False)
+    found = swarm(tracker(serve, shy.port), describing(serve, made.described), patience=6.0)
+    torrent.obtain(made.info_hash, NAME, tmp_path / NAME, swarm=found)
+    assert (tmp_path / NAME).read_bytes() == DATA
+    shy.stop()
+
+
 def test_description_of_another_torrent_is_not_believed(
     serve: Serve, tmp_path: Path, made: Made, seeder: Seeder, tmp_path_factory: pytest.TempPathFactory
 ) -> None:

@@ -105,13 +105,13 @@ def openi_films(
     if source == "torrent" and not wanted.torrent:
         raise InputError(f"no torrent holds {wanted.name}", fix="choose --source official, or --images png")
     official = addresses.addresses(wanted.name, mirrors)
-    verify = partial(_verify, kind=kind, known=known, noted=cache / f"{wanted.name}.json")
+    verifier = partial(verify, kind=kind, known=known, noted=cache / f"{wanted.name}.json")
     if offline is not None:
         archive = _at_hand(offline, wanted)
         _require_room(None, wanted, room)
-        return Films(archive, verify(archive, origin=f"offline folder {offline.name}", how=""))
+        return Films(archive, verifier(archive, origin=f"offline folder {offline.name}", how=""))
     with alone(cache):
-        return _obtain(cache / wanted.name, wanted, official, room, source, swarm, verify)
+        return _obtain(cache / wanted.name, wanted, official, room, source, swarm, verifier)
 
 
 def _obtain(
@@ -121,11 +121,11 @@ def _obtain(
     room: Path,
     source: str,
     swarm: Swarm,
-    verify: Callable[..., Note],
+    verifier: Callable[..., Note],
 ) -> Films:
     if target.is_file():  # whole: only what has arrived bears this name
         try:
-            note = verify(target, origin="", how="")
+            note = verifier(target, origin="", how="")
         except (FetchError, DataError):
             target.unlink()
         else:
@@ -136,7 +136,7 @@ def _obtain(
 
     def from_address(url: str) -> None:
         download(url, target, limit=wanted.size * _LIMIT_FACTOR)
-        notes.append(_keep(verify, target, url, ""))
+        notes.append(_keep(verifier, target, url, ""))
 
     def from_torrent() -> None:
         torrent.obtain(
@@ -144,7 +144,7 @@ def _obtain(
             swarm=swarm, web_seeds=official, limit=wanted.size * _LIMIT_FACTOR,
         )  # fmt: skip
         how = f"SHA-1 of every piece, as info hash {wanted.torrent} vouches for"
-        notes.append(_keep(verify, target, f"torrent {wanted.torrent}", how))
+        notes.append(_keep(verifier, target, f"torrent {wanted.torrent}", how))
 
     ways: list[tuple[str, Callable[[], None]]] = []
     if source != "torrent":
@@ -157,10 +157,10 @@ def _obtain(
     return Films(target, notes[-1])
 
 
-def _keep(verify: Callable[..., Note], target: Path, origin: str, how: str) -> Note:
+def _keep(verifier: Callable[..., Note], target: Path, origin: str, how: str) -> Note:
     """The note of what has arrived; what is not as it should be does not stay."""
     try:
-        return verify(target, origin=origin, how=how)
+        return verifier(target, origin=origin, how=how)
     except (FetchError, DataError) as error:
         target.unlink()
         raise FetchError(error.what, where=origin, fix=error.fix) from None
@@ -210,9 +210,11 @@ def _on_disk(file: Path) -> int:
     return min(found.st_size, getattr(found, "st_blocks", found.st_size) * 512)
 
 
-def _verify(archive: Path, *, kind: Kind, known: Collection[str], noted: Path, origin: str, how: str) -> Note:
-    """The note of ``archive``, which is read whole unless it is the noted one.
+def verify(archive: Path, *, kind: Kind, known: Collection[str], noted: Path, origin: str, how: str) -> Note:
+    """The note of ``archive``, which is read whole unless it is the one noted at ``noted``, and is noted there then.
 
+    ``known`` are the view ids that the reports name, ``origin`` says where the archive came from, ``how`` in which
+    way its bytes were vouched for on the way, if they were.
     Raises DataError where it is broken or unsafe, FetchError where it is not the collection, or not the one noted.
     """
     note = _read_note(noted)
