@@ -13,7 +13,7 @@ import typer
 from hilum import atomic
 from hilum.commands.deidentify import deidentify
 from hilum.commands.options import Json, To, dumps
-from hilum.data.exchange import Format
+from hilum.data.exchange import ExportFormat, Format
 from hilum.errors import InputError
 
 # What a command needs is imported inside it, so that `hilum label` does not wait for torch.
@@ -139,6 +139,26 @@ def _echo_left_out(folder: Path) -> None:
         typer.echo(f"  {number:,} because {reason}")
     if len(reasons) > REASONS:
         typer.echo(f"  and {len(reasons) - REASONS:,} more reasons")
+
+
+@app.command("export")
+def export(
+    format: Annotated[ExportFormat, typer.Argument(show_default=False)],
+    folder: Annotated[Path, typer.Argument(metavar="DIR", show_default=False)],
+    to: Annotated[Path, typer.Option("--to", help="A new or empty folder.", show_default=False)],
+    split: Annotated[
+        str | None, typer.Option(help="By which split; the one that came along, else clean.")
+    ] = None,
+    section: Annotated[str, typer.Option(help="r2gen: findings or impression.")] = "findings",
+) -> None:
+    """A data set in a layout that other programs read; its terms and what is simulated go along."""
+    from hilum.data.exports import formats
+
+    note = formats.run(format, folder, to, split=split, section=section)
+    pixels = "simulated films" if note.simulated else "real films"
+    typer.echo(f"{to}: {note.name} as {format}, split {note.split or 'none'}, {pixels}, {note.licence}")
+    typer.echo(f"the format cannot hold: {', '.join(note.not_held)}")
+    _echo_left_out(to)
 
 
 @app.command("check")

@@ -195,16 +195,15 @@ def _found(
     for item in items:
         id = item.study.id
         of_openi = of_openi and re.fullmatch(r"CXR\d+", id) is not None
-        views = _views(item, paths, left_out)
         known = studies.get(id)
         if not id:
             left_out.append(LeftOut(item.where, "its id is empty"))
         elif known is None:
-            studies[id] = replace(item.study, views=views)
+            studies[id] = replace(item.study, views=_views(item, paths, left_out))
             if item.part is not None:
                 part_of[id] = item.part
         elif replace(known, views=()) == replace(item.study, views=()) and part_of.get(id) == item.part:
-            studies[id] = replace(known, views=(*known.views, *views))
+            studies[id] = replace(known, views=(*known.views, *_views(item, paths, left_out)))
         else:
             left_out.append(LeftOut(item.where, f"a second, different entry of study {id}"))
     return Found(

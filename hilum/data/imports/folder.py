@@ -169,11 +169,16 @@ def _lines(
             left_out.append(LeftOut(f"{name}, line {number}", str(error)))
             continue
         yield number, {
-            key.strip().lower(): ["" if one is None else str(one) for one in value]
-            if isinstance(value, list)
-            else [] if value is None else [str(value)]
-            for key, value in item.items()
+            key.strip().lower(): _as_cells(value) for key, value in item.items()
         }  # fmt: skip
+
+
+def _as_cells(value: object) -> list[str]:
+    """A value of JSON as cells of text; a list of one as JSON, so that its item is not taken apart."""
+    if isinstance(value, list):
+        texts = ["" if one is None else str(one) for one in value]
+        return [msgspec.json.encode(texts).decode()] if len(texts) == 1 else texts
+    return [] if value is None else [str(value)]
 
 
 def _read_row(
@@ -196,21 +201,25 @@ def _read_row(
     report = Report(report.findings or told.findings, report.impression or told.impression)
     labels, strange = _labels(of.get("labels", ()), row)
     reading.left_out += [LeftOut(where, f"{column} is no state of a label") for column in strange]
-    views = _views(source, folder, where, images, of, reading)
-    id = one("id") or (views[0].id if views else "")
     study = Study(
-        id, (), one("indication") or told.indication, one("history") or told.history,
+        one("id"), (), one("indication") or told.indication, one("history") or told.history,
         one("comparison") or told.comparison, report if report != Report() else None,
         tuple(several(of.get("mesh", ()))), patient=one("patient"), labels=labels,
     )  # fmt: skip
-    known = reading.studies.get(id)
-    if not id or not views:
+    known = reading.studies.get(study.id)
+    if known is not None and replace(known, views=()) != study:
+        reading.left_out.append(LeftOut(where, f"a second, different row of study {study.id}"))
+        return
+    views = _views(source, folder, where, images, of, reading)
+    if known is None and views and not study.id:
+        study = replace(study, id=views[0].id)
+    if not views:
         reading.left_out.append(LeftOut(where, "none of its films can be used"))
-    elif known is None or replace(known, views=()) == study:
-        reading.studies[id] = replace(study, views=(*(known.views if known else ()), *views))
-        _note_part(one("split"), folder, where, id, reading)
+    elif known is None and study.id in reading.studies:
+        reading.left_out.append(LeftOut(where, f"its film is called as study {study.id} is"))
     else:
-        reading.left_out.append(LeftOut(where, f"a second, different row of study {id}"))
+        reading.studies[study.id] = replace(study, views=(*(known.views if known else ()), *views))
+        _note_part(one("split"), folder, where, study.id, reading)
 
 
 def _note_part(said: str, folder: PurePosixPath, where: str, id: str, reading: _Reading) -> None:
@@ -246,7 +255,8 @@ def _views(
     """The views of a row; their paths are noted, and what cannot be a film is listed."""
 
     def each(what: str) -> list[str]:
-        found = several(of.get(what, ()))
+        cells = of.get(what, ())
+        found = list(cells) if len(cells) == len(images) > 1 else several(cells)
         return found if len(found) == len(images) else [""] * len(images)
 
     views: list[View] = []

@@ -120,7 +120,7 @@ def file_stem(view: str) -> str:
     """A file name for ``view``, without suffix: the id itself where it is plain, else a plain form of it and the
     start of its SHA-256, so that no two ids share one."""
     plain = re.sub(r"[^A-Za-z0-9_.-]", "_", view).lstrip(".")[:120]
-    if plain == view:
+    if view and plain == view:
         return view
     return f"{plain}-{hashlib.sha256(view.encode()).hexdigest()[:8]}"
 
