@@ -1,6 +1,6 @@
 """Contact sheets of the phantom, for people to look at.
 
-python benchmarks/phantom_sheet.py --out sheet.png                 every kind at three degrees
+python benchmarks/phantom_sheet.py --out sheet.png                 three degrees beside the normal
 python benchmarks/phantom_sheet.py --out sheet.png --data DIR -n 40   studies of a data set with MeSH codes
 """
 
@@ -19,7 +19,6 @@ from hilum import atomic
 from hilum.imaging.phantom import render
 
 _TABLE = """
-Normal | normal | normal | normal
 Cardiomegaly | Cardiomegaly/borderline | Cardiomegaly/moderate | Cardiomegaly/severe
 Pleural Effusion | Pleural Effusion/left/small | Pleural Effusion/right/moderate | Pleural Effusion/left/large
 Lung Opacity | Opacity/lung/base/left/mild | Airspace Disease/lung/middle lobe/right | Opacity/lung/upper lobe/left/severe
@@ -46,12 +45,49 @@ Fracture | Fractures, Bone/ribs/left/healed | Fractures, Bone/ribs/right/multipl
 Support Devices | Implanted Medical Device/left | Catheters, Indwelling/right | Catheters, Indwelling/left
 Support Devices | Surgical Instruments/mediastinum | Surgical Instruments/abdomen/right | Tube, Inserted/trachea, carina
 Support Devices | Implanted Medical Device/aortic valve | Spinal Fusion/thoracic vertebrae | Medical Device
+Support Devices | Tube, Inserted/abdomen | Tube, Inserted/thorax/right | Implanted Medical Device/shoulder/left
+Blunted Costophrenic Angle | Costophrenic Angle/left/blunted/mild | Costophrenic Angle/right/blunted | Costophrenic Angle/bilateral/blunted
+Calcified Lymph Nodes | Calcinosis/lung/hilum/lymph nodes/right | Calcinosis/mediastinum/lymph nodes | Calcinosis/lung/hilum/lymph nodes/bilateral
+Lung Calcification | Calcinosis/lung/lingula | Calcinosis/lung/right | Calcinosis/lung/scattered/multiple
+Vascular Calcification | Calcinosis/blood vessels | Atherosclerosis | Calcinosis/coronary vessels
+Lymphadenopathy | Lung/hilum/lymph nodes/right/enlarged/mild | Lung/hilum/lymph nodes/bilateral/enlarged | Sarcoidosis
+Prominent Hilum | Lung/hilum/left/prominent/mild | Lung/hilum/bilateral/prominent | Lung/hilum/right/enlarged/severe
+Pulmonary Artery Enlargement | Pulmonary Artery/enlarged/mild | Pulmonary Artery/enlarged | Hypertension, Pulmonary/severe
+Bronchovascular Markings | Markings/bronchovascular/mild | Markings/bronchovascular | Markings/bronchovascular/severe
+Bronchiectasis | Bronchiectasis/middle lobe/right | Bronchiectasis/upper lobe/bilateral | Bronchiectasis/bilateral/severe
+Flattened Diaphragm | Diaphragm/bilateral/flattened/mild | Diaphragm/flattened | Diaphragm/flattened/severe
+Obscured Border | Diaphragm/left/obscured | Heart/right/obscured | Lung/apex/bilateral/obscured
+Azygos Lobe | Lung/azygos lobe | Lung/azygos lobe/right | Lung/azygos lobe/small
+Obstructive Lung Disease | Pulmonary Disease, Chronic Obstructive/mild | Pulmonary Disease, Chronic Obstructive | Pulmonary Disease, Chronic Obstructive/severe
+Hyperlucent Lung | Lung, Hyperlucent/left/mild | Lung, Hyperlucent | Lung, Hyperlucent/upper lobe/right/severe
+Bulla | Blister/lung/upper lobe/right/small | Cysts/lung/upper lobe/left | Blister/lung/upper lobe/bilateral/severe
+Cavitation | Cavitation/lung/apex/right/small | Cavitation/lung/upper lobe/left | Cavitation/lung/upper lobe/right/severe
+Pericardial Effusion | Pericardial Effusion/mild | Pericardial Effusion | Pericardial Effusion/severe
+Chamber Enlargement | Heart Atria/left/enlarged | Heart Atria/right/enlarged | Heart Ventricles/left/enlarged
+Epicardial Fat | Epicardial Fat/left/prominent/mild | Epicardial Fat/right/prominent | Epicardial Fat/left/prominent/severe
+Volume Loss | Volume Loss/lung/left/mild | Volume Loss/lung/right | Pneumonectomy/lung/upper lobe/left/severe
+Mediastinal Shift | Shift/mediastinum/left/mild | Shift/mediastinum/right | Shift/mediastinum/right/severe
+Aortic Aneurysm | Aorta/prominent | Aortic Aneurysm/mild | Aortic Aneurysm/severe
+Kyphosis | Kyphosis/mild | Kyphosis/thoracic vertebrae | Kyphosis/severe
+Vertebral Deformity | Deformity/thoracic vertebrae/mild | Deformity/thoracic vertebrae | Deformity/thoracic vertebrae/multiple/severe
+Bone Deformity | Deformity/ribs/left | Deformity/clavicle/right | Deformity/ribs/right/multiple
+Bone Sclerosis | Sclerosis/thoracic vertebrae/mild | Sclerosis/humerus/right | Density/ribs/left/severe
+Osteopenia | Bone Diseases, Metabolic/mild | Osteoporosis | Bone Diseases, Metabolic/severe
+Shoulder Arthropathy | Arthritis/mild | Shoulder/bilateral/degenerative | Shoulder/right/degenerative/severe
+Foreign Body | Foreign Bodies/thorax/left | Foreign Bodies/abdomen | Foreign Bodies/multiple
+Nipple Shadow | Nipple Shadow/left | Nipple Shadow/bilateral | Nipple Shadow
+Mastectomy | Mastectomy/left | Mastectomy/right | Mastectomy/bilateral
+Breast Implant | Breast Implants/left | Breast Implants/right | Breast Implants/bilateral
+Subcutaneous Emphysema | Subcutaneous Emphysema/thorax/left | Subcutaneous Emphysema/neck/bilateral | Subcutaneous Emphysema/thorax/right/severe
+Pectus Deformity | Funnel Chest/mild | Funnel Chest/severe | Pectus Carinatum
+Pneumoperitoneum | Pneumoperitoneum/small | Pneumoperitoneum | Pneumoperitoneum/large
+Contrast Medium | Contrast Media/abdomen | Contrast Media/abdomen/left | Contrast Media/esophagus
 """  # noqa: E501
 EXAMPLES = tuple(
     (kind, tuple(descriptors))
     for kind, *descriptors in (row.split(" | ") for row in _TABLE.strip().splitlines())
 )
-"""A kind, and a descriptor for each of three degrees or sites."""
+"""A kind, and a descriptor for each of three degrees, or of three sites where it has no degrees."""
 
 FRONT = (
     "normal", "Cardiomegaly/moderate", "Pleural Effusion/right/moderate", "Consolidation/lung/lower lobe/left",
@@ -125,10 +161,8 @@ def main() -> None:
         columns = arguments.columns or 4
     else:
         rows = [row for row in EXAMPLES if arguments.kind in (None, row[0])]
-        studies = [
-            (f"P{index}{step}", [d]) for index, (_, row) in enumerate(rows) for step, d in enumerate(row)
-        ]
-        columns = arguments.columns or 3
+        studies = [(f"P{index}", [d]) for index, (_, row) in enumerate(rows) for d in ("normal", *row)]
+        columns = arguments.columns or 4
     sheet = contact_sheet(studies, columns, arguments.size, arguments.boxes)
     if arguments.front:
         sheet = cv2.cvtColor(sheet, cv2.COLOR_BGR2GRAY)

@@ -122,6 +122,39 @@ def test_a_smaller_set_leaves_no_film_behind(made: Path) -> None:
     }
 
 
+def test_masks_are_written_beside_the_films(made: Path) -> None:
+    before = bytes_of(made / "images")
+    phantomset.make(REPORTS, made, size=128, workers=1, masks=True)
+    assert bytes_of(made / "images") == before
+    truth = manifest.read(made).by_id()["CXR2"].truth
+    with np.load(made / "masks" / "CXR2-frontal.npz") as held:
+        named = {name: held[name] for name in held.files}
+    findings = [f"finding/{n}/{finding.kind}" for n, finding in enumerate(truth)]
+    assert [name for name in named if name.startswith("finding")] == findings
+    assert {"organ/lung/left", "organ/heart", "organ/ribs"} < set(named)
+    assert all(mask.dtype == bool and mask.shape == (128, 128) for mask in named.values())
+    whole = bytes_of(made / "masks")
+    assert len(whole) == 8
+    (made / "masks" / "CXR6-lateral.npz").unlink()
+    phantomset.make(REPORTS, made, size=128, workers=1, masks=True)
+    assert bytes_of(made / "masks") == whole  # a ZIP without times: the same bytes again
+
+
+def test_portable_and_difficult_films_are_others(made: Path, tmp_path: Path) -> None:
+    plain = bytes_of(made / "images")
+    for name, portable, difficulty in (("portable", 1.0, 0.0), ("difficulty", 0.0, 1.0)):
+        to = tmp_path / name
+        phantomset.make(REPORTS, to, size=128, workers=1, portable=portable, difficulty=difficulty)
+        other = bytes_of(to / "images")
+        assert f"--{name} 1" in manifest.read(to).info.made_by
+        changed = {path for path in plain if path.endswith(".png") and plain[path] != other[path]}
+        # Without findings there is nothing to see less of.
+        assert ("CXR1-frontal.png" in changed) == (name == "portable")
+        assert "CXR2-frontal.png" in changed
+    shares = [phantomset.Drawing(portable=0.3).of(f"CXR{n}").portable for n in range(1000)]
+    assert np.mean(shares) == pytest.approx(0.3, abs=0.05)
+
+
 def test_refusals(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="128 to 2048"):
         phantomset.make(REPORTS, tmp_path / "a", size=64)
@@ -129,6 +162,10 @@ def test_refusals(tmp_path: Path) -> None:
         phantomset.make(REPORTS, tmp_path / "a", studies=0)
     with pytest.raises(DataError, match="no films or no MeSH"):
         phantomset.make(REPORTS[2:5], tmp_path / "a")
+    with pytest.raises(DataError, match=r"portable is 1\.5"):
+        phantomset.make(REPORTS, tmp_path / "a", portable=1.5)
+    with pytest.raises(DataError, match=r"difficulty is -0\.1"):
+        phantomset.make(REPORTS, tmp_path / "a", difficulty=-0.1)
     assert not (tmp_path / "a").exists()
     (tmp_path / "file").write_text("x")
     with pytest.raises(DataError, match="a file, not a folder"):

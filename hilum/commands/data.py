@@ -79,13 +79,24 @@ def phantom(
     reports: Annotated[
         Path | None, typer.Option(help="A data set with the reports; obtained unless given.")
     ] = None,
+    portable: Annotated[
+        float, typer.Option(min=0, max=1, help="Share of studies taken at the bedside (AP).")
+    ] = 0.0,
+    difficulty: Annotated[
+        float, typer.Option(min=0, max=1, help="How hard findings are to see: 1 is not at all.")
+    ] = 0.0,
+    masks: Annotated[
+        bool, typer.Option("--masks", help="Write masks of organs and findings too (masks/VIEW.npz).")
+    ] = False,
 ) -> None:
     """Real Open-i reports with SIMULATED films and the exact truth of what was drawn."""
     from hilum.data import manifest, openi, phantomset
 
     given = to.parent / f"{to.name}-reports" if reports is None else reports
     source = openi.get(given) if reports is None else manifest.read(given)
-    dataset = phantomset.make(source.studies, to, studies=studies, size=size)
+    dataset = phantomset.make(
+        source.studies, to, studies=studies, size=size, portable=portable, difficulty=difficulty, masks=masks
+    )
     films = sum(len(study.views) for study in dataset.studies)
     typer.echo(f"{to}: {len(dataset.studies):,} studies, {films:,} simulated films")
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import concurrent.futures
 import hashlib
+import io
 import multiprocessing
 import os
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -20,12 +21,37 @@ from hilum.data import manifest, splits
 from hilum.data.manifest import Dataset, DatasetInfo, LeftOut
 from hilum.errors import DataError
 from hilum.imaging import phantom
+from hilum.imaging.phantom.masks import by_name
 from hilum.progress import track
 from hilum.study import DrawnFinding, DrawnRegion, Projection, Study, View
 
 NAME = "openi-phantom"
 LICENCE = "Films: simulated, Apache-2.0. Reports and MeSH codes: Open-i, CC BY-NC-ND 4.0"
 VIEWS = (Projection.FRONTAL, Projection.LATERAL)
+
+
+@dataclass(frozen=True, slots=True)
+class Drawing:
+    """How the films of a set are drawn: pixels a side, the share of studies taken at the bedside (AP), how hard the
+    findings are to see (0 as they are, 1 not at all), and whether masks are written too."""
+
+    size: int = 256
+    portable: float = 0.0
+    difficulty: float = 0.0
+    masks: bool = False
+
+    def of(self, study_id: str) -> phantom.Conditions:
+        """The conditions of one study: which ones are portable is decided by a hash of the id."""
+        digest = hashlib.sha256(f"portable\0{study_id}".encode()).digest()
+        chance = int.from_bytes(digest[:6], "big") / (1 << 48)
+        return phantom.Conditions(chance < self.portable, 1.0 - self.difficulty)
+
+    def __str__(self) -> str:
+        """What tells these films from others of the same reports: options of the command."""
+        parts = [f"--size {self.size}"]
+        parts += [f"--portable {self.portable:g}"] if self.portable else []
+        parts += [f"--difficulty {self.difficulty:g}"] if self.difficulty else []
+        return " ".join(parts)
 
 
 def make(
@@ -35,6 +61,9 @@ def make(
     studies: int | None = None,
     size: int = 256,
     workers: int | None = None,
+    portable: float = 0.0,
+    difficulty: float = 0.0,
+    masks: bool = False,
 ) -> Dataset:
     """Draws a frontal and a lateral film for each of ``reports`` and writes them as a data set in ``to``.
 
@@ -43,9 +72,14 @@ def make(
     of ``size`` pixels a side, drawn in ``workers`` processes (None: one per core at hand). A folder that holds
     part of the same data set is completed: films are written atomically, so those there are whole.
 
-    Raises DataError where the folder holds something else, where nothing can be drawn, and where ``studies`` or
-    ``size`` make no sense.
+    ``portable``, ``difficulty`` and ``masks`` as in ``Drawing``. Masks lie in ``masks/VIEW.npz``, a NumPy archive of
+    bool arrays (size, size): ``organ/NAME``, and ``finding/N/KIND`` for the Nth of the study's truth
+    (``hilum.imaging.phantom.masks.Masks``).
+
+    Raises DataError where the folder holds something else, where nothing can be drawn, and where ``studies``,
+    ``size``, ``portable`` or ``difficulty`` make no sense.
     """
+    how = Drawing(size, portable, difficulty, masks)
     if not phantom.SMALLEST <= size <= phantom.LARGEST:
         raise DataError(
             f"films of {size} pixels cannot be drawn",
@@ -53,6 +87,9 @@ def make(
         )
     if studies is not None and studies < 1:
         raise DataError(f"{studies} studies were asked for", fix="--studies takes 1 or more")
+    for name, value in (("portable", portable), ("difficulty", difficulty)):
+        if not 0 <= value <= 1:
+            raise DataError(f"{name} is {value}", fix=f"--{name} takes 0 to 1")
     drawable, left_out = choose(reports, studies)
     if not drawable:
         raise DataError(
@@ -61,18 +98,18 @@ def make(
             fix="get the reports with `hilum data get openi`",
         )
     _refuse_other(to)
-    keep = _same_maker(to, size)
-    drawn = list(track(_draw_all(drawable, to, size, keep, workers), "drawing", total=len(drawable)))
-    wanted = {f"{study.id}-{view}.png" for study in drawn for view in VIEWS}
-    for path in (to / "images").glob("*.png"):  # of a larger set that was here before
-        if path.name not in wanted:
+    keep = _same_maker(to, how)
+    drawn = list(track(_draw_all(drawable, to, how, keep, workers), "drawing", total=len(drawable)))
+    wanted = {f"{study.id}-{view}" for study in drawn for view in VIEWS}
+    for path in _made_files(to):  # of a larger set that was here before
+        if path.stem not in wanted:
             path.unlink()
     info = DatasetInfo(
         name=NAME,
         source="Open-i reports; films simulated from their MeSH codes",
         licence=LICENCE,
         simulated=True,
-        made_by=f"hilum data phantom --size {size}, hilum {hilum.__version__}",
+        made_by=f"hilum data phantom {how}, hilum {hilum.__version__}",
     )
     dataset = Dataset(to, info, tuple(drawn))
     splits.write_all(dataset)
@@ -101,26 +138,47 @@ def choose(reports: Sequence[Study], count: int | None) -> tuple[list[Study], li
     return drawable, left_out
 
 
-def draw(study: Study, to: Path, size: int, keep: bool = False) -> Study:
-    """Draws one study's films into ``to/images`` and returns the study with its views and truth.
+def draw(study: Study, to: Path, how: Drawing, keep: bool = False) -> Study:
+    """Draws one study's films into ``to/images`` and its masks, where wanted, into ``to/masks``; returns the study
+    with its views and truth.
 
-    With ``keep`` films that are there already stay as they are.
+    With ``keep`` files that are there already stay as they are.
     """
+    size, conditions = how.size, how.of(study.id)
     views = tuple(
         View(f"{study.id}-{view}", view, f"images/{study.id}-{view}.png", size, size, simulated=True)
         for view in VIEWS
     )
     paths = [to / "images" / f"{view.id}.png" for view in views]
     if keep and all(path.is_file() for path in paths):
-        truth = phantom.trace(study.id, study.mesh, size)
-        return replace(study, views=views, truth=tuple(_named(study.id, finding) for finding in truth))
-    made = phantom.render(study.id, study.mesh, size)
-    for path, film_HW in zip(paths, (made.frontal_HW, made.lateral_HW), strict=True):
-        done, png = cv2.imencode(".png", film_HW, [cv2.IMWRITE_PNG_COMPRESSION, 1])
-        if not done:
-            raise DataError("the film could not be encoded", where=path)
-        atomic.write_bytes(path, png.tobytes())
-    return replace(study, views=views, truth=tuple(_named(study.id, finding) for finding in made.truth))
+        truth = phantom.trace(study.id, study.mesh, size, conditions)
+    else:
+        made = phantom.render(study.id, study.mesh, size, conditions)
+        truth = made.truth
+        for path, film_HW in zip(paths, (made.frontal_HW, made.lateral_HW), strict=True):
+            done, png = cv2.imencode(".png", film_HW, [cv2.IMWRITE_PNG_COMPRESSION, 1])
+            if not done:
+                raise DataError("the film could not be encoded", where=path)
+            atomic.write_bytes(path, png.tobytes())
+    if how.masks:
+        _write_masks(study, to, how, keep, truth)
+    return replace(study, views=views, truth=tuple(_named(study.id, finding) for finding in truth))
+
+
+def _write_masks(study: Study, to: Path, how: Drawing, keep: bool, truth: Sequence[DrawnFinding]) -> None:
+    paths = {view: to / "masks" / f"{study.id}-{view}.npz" for view in VIEWS}
+    if keep and all(path.is_file() for path in paths.values()):
+        return
+    made = phantom.masks(study.id, study.mesh, how.size, how.of(study.id))
+    for view, path in paths.items():
+        held = io.BytesIO()
+        np.savez_compressed(held, allow_pickle=False, **by_name(made[view], truth))
+        atomic.write_bytes(path, held.getvalue())
+
+
+def _made_files(to: Path) -> list[Path]:
+    """The films and masks that are there."""
+    return [*(to / "images").glob("*.png"), *(to / "masks").glob("*.npz")]
 
 
 def _named(study_id: str, finding: DrawnFinding) -> DrawnFinding:
@@ -129,10 +187,10 @@ def _named(study_id: str, finding: DrawnFinding) -> DrawnFinding:
 
 
 def _draw_all(
-    studies: Sequence[Study], to: Path, size: int, keep: bool, workers: int | None
+    studies: Sequence[Study], to: Path, how: Drawing, keep: bool, workers: int | None
 ) -> Iterator[Study]:
     """The studies drawn, in their order."""
-    task = partial(draw, to=to, size=size, keep=keep)
+    task = partial(draw, to=to, how=how, keep=keep)
     workers = min(workers or _cores(), len(studies))
     if workers < 2:
         yield from map(task, studies)
@@ -157,16 +215,16 @@ def _cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def _same_maker(to: Path, size: int) -> bool:
-    """Whether the films in ``to`` were drawn by this version at this size; notes that now they are."""
+def _same_maker(to: Path, how: Drawing) -> bool:
+    """Whether the films in ``to`` were drawn by this version in this way; notes that now they are."""
     versions = f"phantom {phantom.EDITION}, NumPy {np.__version__}, OpenCV {cv2.__version__}"
-    maker = f"hilum {hilum.__version__}, {versions}, {size} px\n"
+    maker = f"hilum {hilum.__version__}, {versions}, {how}\n"
     note = to / "images" / "drawn_by.txt"
     same = note.is_file() and note.read_text(encoding="utf-8") == maker
     if not same:
         (to / "dataset.json").unlink(missing_ok=True)  # not whole again until the last film is drawn
-        for film in (to / "images").glob("*.png"):
-            film.unlink()
+        for made in _made_files(to):
+            made.unlink()
         atomic.write_text(note, maker)
     return same
 

@@ -97,7 +97,7 @@ def _drawn_targets(study: Study, names: Sequence[str]) -> NDArray[np.float32]:
     for index, name in enumerate(names):
         base, _, side = name.partition("/")
         if name == NO_FINDING:
-            values[index] = float(not study.truth)
+            values[index] = float(not {*OBSERVATIONS, *FURTHER} & {finding.kind for finding in study.truth})
         elif name in present:
             values[index] = 1.0
         elif side:

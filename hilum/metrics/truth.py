@@ -15,6 +15,7 @@ import numpy as np
 from hilum.metrics.clinical import ratios, share, site_names
 from hilum.metrics.intervals import Floats, Statistics
 from hilum.study import DrawnFinding, Finding, Side, State
+from hilum.text.findings import FURTHER, OBSERVATIONS
 
 LEVELS: dict[str, str] = {
     **dict.fromkeys(("apex", "upper lobe", "upper zone", "azygos lobe"), "upper"),
@@ -34,8 +35,11 @@ Truths = Sequence[Sequence[DrawnFinding]]
 
 
 def drawn_kinds(truths: Truths) -> dict[str, int]:
-    """In how many studies each kind was drawn, in alphabetical order."""
-    kinds = sorted({drawn.kind for truth in truths for drawn in truth})
+    """In how many studies each kind was drawn that a text can be read for, in alphabetical order.
+
+    The phantom draws more kinds than the labeller knows; what it does not know, no text can be found to say.
+    """
+    kinds = sorted({drawn.kind for truth in truths for drawn in truth} & {*OBSERVATIONS, *FURTHER})
     return {kind: sum(any(drawn.kind == kind for drawn in truth) for truth in truths) for kind in kinds}
 
 

@@ -4,7 +4,34 @@
 ``docs/phantom.md``: simulated pixels say nothing about patients.
 """
 
-from hilum.imaging.phantom.drawing import EDITION, LARGEST, SMALLEST, PhantomStudy, render, trace
-from hilum.imaging.phantom.plan import KINDS
+from hilum.imaging.phantom.drawing import (
+    EDITION,
+    LARGEST,
+    SMALLEST,
+    USUAL,
+    Conditions,
+    PhantomStudy,
+    film_of,
+    render,
+    set_up,
+    trace,
+)
+from hilum.imaging.phantom.masks import Masks, masks
+from hilum.imaging.phantom.plan import KINDS, OWN_KINDS
 
-__all__ = ["EDITION", "KINDS", "LARGEST", "SMALLEST", "PhantomStudy", "render", "trace"]
+__all__ = [
+    "EDITION",
+    "KINDS",
+    "LARGEST",
+    "OWN_KINDS",
+    "SMALLEST",
+    "USUAL",
+    "Conditions",
+    "Masks",
+    "PhantomStudy",
+    "film_of",
+    "masks",
+    "render",
+    "set_up",
+    "trace",
+]

@@ -45,24 +45,18 @@ def add_contents(
             continue
         content = _vessels(trees[side], frame, lung)
         _add_hilum(content, scene, side, rays)
-        mine = [cloud for cloud in scene.clouds if cloud.side is side]
-        if mine:
-            fluid = np.zeros_like(air)
-            for cloud in mine:
-                _add_puffs(fluid, cloud, frame, lung)
-            # No more fluid than there is room: the more of the air it has replaced, the less it still can.
-            room = air * np.float32(0.9)
-            content += fluid * room / (fluid + room + np.float32(0.01))
+        if any(cloud.side is side for cloud in scene.clouds):
+            content += cloud_path(scene, side, frame, lung)
         share = np.minimum(air * np.float32(0.25), ONE)
         if drawn is not None:
             content += drawn[lung.window] * np.float32(1.0 if frame.frontal else 0.5)
         content = np.minimum(content * share, np.maximum(air, np.float32(1)))
         if side in scene.fluid:
-            wet = _wet(scene, side, rays)
+            wet = fluid_share(scene, side, rays)
             content = content * (1 - wet) + wet * air
         if side in scene.air:
             inside = _depth_inside(scene, side, rays)
-            free = np.clip(np.float32(0.5) - inside / np.float32(0.25), NONE, ONE)
+            free = _free(inside)
             content = content * (1 - free) - free * air * np.float32(0.8 * density / excess)
             content += _pleural_line(inside, side, frame, rays)
         total_HW[lung.window] += content * np.float32(excess)
@@ -85,10 +79,32 @@ def _vessels(generations: Sequence[Branches], frame: Frame, lung: Lung) -> Array
 def _add_hilum(content_HW: Array, scene: Scene, side: Side, rays: Rays) -> None:
     """The main and the lower pulmonary artery and the nodes around them: the dense root of the lung."""
     p, sign = scene.chest.patient, SIGN[side]
-    lift, thick = 0.9 if side is Side.LEFT else 0.0, 0.55 * p.markings
+    lift, thick = 0.9 if side is Side.LEFT else 0.0, 0.75 * p.markings
     add_path(content_HW, Ellipsoid((sign * 2.9 + p.shift, -0.9, 0.4 + lift), (1.7, 1.5, 1.9)), rays, thick)
     lower = Ellipsoid((sign * 3.9 + p.shift, -1.4, -2.1 + lift), (0.75, 0.9, 2.5), sign * 0.22)
     add_path(content_HW, lower, rays, thick)
+
+
+def cloud_path(scene: Scene, side: Side, frame: Frame, lung: Lung) -> Array:
+    """Path through the fluid of the scene's clouds in one lung, in cm, within the lung's window."""
+    fluid = np.zeros_like(lung.air_HW)
+    for cloud in scene.clouds:
+        if cloud.side is side:
+            _add_puffs(fluid, cloud, frame, lung)
+    # No more fluid than there is room: the more of the air it has replaced, the less it still can.
+    room: Array = lung.air_HW * np.float32(0.9)
+    held: Array = fluid * room / (fluid + room + np.float32(0.01))
+    return held
+
+
+def pleural_air(scene: Scene, side: Side, rays: Rays) -> Array:
+    """Share of each ray's lung, 0 to 1, that pleural air has taken."""
+    return _free(_depth_inside(scene, side, rays))
+
+
+def _free(inside_HW: Array) -> Array:
+    share: Array = np.clip(np.float32(0.5) - inside_HW / np.float32(0.25), NONE, ONE)
+    return share
 
 
 def _add_puffs(content_HW: Array, cloud: Cloud, frame: Frame, lung: Lung) -> None:
@@ -106,7 +122,7 @@ def _add_puffs(content_HW: Array, cloud: Cloud, frame: Frame, lung: Lung) -> Non
             content_HW[y0:y1, x0:x1] += (down[:, None] * across[None, :]).astype(np.float32)
 
 
-def _wet(scene: Scene, side: Side, rays: Rays) -> Array:
+def fluid_share(scene: Scene, side: Side, rays: Rays) -> Array:
     """Share of each ray's lung that pleural fluid has taken; its level climbs towards the chest wall."""
     chest, fluid = scene.chest, scene.fluid[side]
     z_H1 = rays.z_H1.astype(np.float64)

@@ -9,7 +9,7 @@ from hilum.imaging.phantom.anatomy import SIGN, Points
 from hilum.imaging.phantom.scene import Layer, Mark, Scene, Stroke, both
 from hilum.imaging.phantom.shape import Sign
 from hilum.imaging.phantom.skeleton import vertebrae
-from hilum.study import Side
+from hilum.study import Projection, Side
 
 
 def _smooth(points: list[list[float]], steps: int = 24) -> Points:
@@ -223,9 +223,11 @@ def joint(scene: Scene, sign: Sign, rng: np.random.Generator) -> Mark:
     x, z = side * (p.width + 5.0 + 0.25 * p.arms), (8.8 - 0.1 * p.arms) * p.length
     turn = np.linspace(0, 2 * np.pi, 25)[:-1]
     ball = np.stack([x + 2.1 * np.cos(turn), 0 * turn, z + 2.1 * np.sin(turn)], axis=-1)
-    scene.strokes.append(Stroke(Layer.METAL, ball, 0.1, 0.8, closed=True, filled=True))
+    scene.strokes.append(
+        Stroke(Layer.METAL, ball, 0.1, 0.8, closed=True, filled=True, film=Projection.FRONTAL)
+    )
     stem = np.array([[x + side * 0.8, 0, z - 1.5], [x + side * 1.8, 0, z - 9.0]])
-    scene.strokes.append(Stroke(Layer.METAL, stem, 0.9, 0.8))
+    scene.strokes.append(Stroke(Layer.METAL, stem, 0.9, 0.8, film=Projection.FRONTAL))
     return Mark((np.concatenate([ball, stem]),), ())
 
 
@@ -249,7 +251,7 @@ def electrodes(scene: Scene, sign: Sign, rng: np.random.Generator) -> Mark:
             ]
         )
         scene.strokes.append(Stroke(Layer.METAL, wire, 0.13, 0.25))
-        found.append(disc)
+        found += [disc, wire]
     return both(np.concatenate(found), pad=0.3)
 
 

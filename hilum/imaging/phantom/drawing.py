@@ -6,26 +6,25 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import cv2
 import numpy as np
 
 from hilum.imaging.phantom import film, skeleton, solids, tissue, vessels
-from hilum.imaging.phantom.anatomy import SIGN, Chest, draw_patient
+from hilum.imaging.phantom.anatomy import SIGN, Chest, build, draw_patient
+from hilum.imaging.phantom.annotations import annotate
 from hilum.imaging.phantom.contents import add_contents, draw_strokes
-from hilum.imaging.phantom.film import Exposure, Film, develop, draw_exposure
+from hilum.imaging.phantom.film import Film, develop, draw_exposure
 from hilum.imaging.phantom.frame import Frame, Ink
 from hilum.imaging.phantom.frame import path as ink_path
 from hilum.imaging.phantom.plan import plan, side_of
 from hilum.imaging.phantom.scene import Layer, Mark, Scene
-from hilum.imaging.phantom.shape import Sign
+from hilum.imaging.phantom.shape import Sign, lying
 from hilum.imaging.phantom.solids import Array
-from hilum.imaging.phantom.vessels import Branches
 from hilum.study import DrawnFinding, DrawnRegion, Side
 
 SMALLEST, LARGEST = 128, 2048
 """Film sizes that are drawn, in pixels."""
 
-EDITION = 1
+EDITION = 2
 """Goes up whenever the same study would be drawn differently."""
 
 
@@ -43,36 +42,58 @@ class PhantomStudy:
     not_drawn: tuple[str, ...]
 
 
-def render(study_id: str, descriptors: Sequence[str], size: int = 256) -> PhantomStudy:
+Trees = dict[Side, list[vessels.Branches]]
+
+
+@dataclass(frozen=True, slots=True)
+class Conditions:
+    """How a study is taken."""
+
+    portable: bool = False
+    """At the bedside: the beam from the front (AP), the patient lying or half sitting, no grid."""
+    contrast: float = 1.0
+    """By how much what the findings change in the beam's attenuation is multiplied: 0 leaves nothing of them to
+    see, 1 draws them as they are. The noise stays: this is the contrast-to-noise ratio relative to the usual."""
+
+
+USUAL = Conditions()
+
+
+def render(
+    study_id: str, descriptors: Sequence[str], size: int = 256, conditions: Conditions = USUAL
+) -> PhantomStudy:
     """Draws the study ``study_id`` with the findings that its MeSH descriptors name.
 
     Every number comes from the id (SHA-256) and the descriptors; the same input gives the same bytes with the
     same versions of NumPy, SciPy and OpenCV. Raises ValueError where ``size`` is not within 128 to 2048.
     """
-    stage = set_up(study_id, descriptors, size)
-    trees = {
-        side: vessels.grow(stage.scene.chest, side, _stream(study_id, f"vessels {side}")) for side in SIGN
-    }
-    frontal_HW, lateral_HW = (
-        expose(stage.scene, trees, frame, draw_exposure(rng, frame.frontal), rng)
-        for frame, rng in zip(stage.frames, stage.rngs, strict=True)
-    )
+    stage = set_up(study_id, descriptors, size, conditions)
+    trees = grow_vessels(stage.study_id, stage.scene.chest)
+    frontal_HW, lateral_HW = (film_of(stage, index, trees) for index in range(2))
     return PhantomStudy(frontal_HW, lateral_HW, stage.truth, stage.not_drawn)
 
 
-def trace(study_id: str, descriptors: Sequence[str], size: int = 256) -> tuple[DrawnFinding, ...]:
-    """``render(study_id, descriptors, size).truth`` without drawing the films."""
-    return set_up(study_id, descriptors, size).truth
+def trace(
+    study_id: str, descriptors: Sequence[str], size: int = 256, conditions: Conditions = USUAL
+) -> tuple[DrawnFinding, ...]:
+    """``render(study_id, descriptors, size, conditions).truth`` without drawing the films."""
+    return set_up(study_id, descriptors, size, conditions).truth
 
 
 @dataclass(frozen=True, slots=True)
 class Stage:
     """A study before exposure; ``rngs`` go on to draw each film's exposure and marker."""
 
+    study_id: str
+    conditions: Conditions
     scene: Scene
+    healthy: Scene
+    """The same patient without findings."""
     frames: tuple[Frame, Frame]
     rngs: tuple[np.random.Generator, np.random.Generator]
     truth: tuple[DrawnFinding, ...]
+    own: tuple[Scene, ...]
+    """What of the scene belongs to each finding of ``truth``."""
     not_drawn: tuple[str, ...]
 
 
@@ -82,27 +103,41 @@ def _stream(study_id: str, purpose: str) -> np.random.Generator:
     return np.random.Generator(np.random.PCG64(int.from_bytes(digest[:16], "little")))
 
 
-def set_up(study_id: str, descriptors: Sequence[str], size: int) -> Stage:
+def set_up(study_id: str, descriptors: Sequence[str], size: int, conditions: Conditions = USUAL) -> Stage:
     """The patient with everything drawn into them, and how they stand before the detector."""
     if not SMALLEST <= size <= LARGEST:
         raise ValueError(f"a film of {size} pixels; {SMALLEST} to {LARGEST} can be drawn")
     patient = draw_patient(_stream(study_id, "patient"))
+    if conditions.portable:
+        patient = lying(patient, _stream(study_id, "portable"))
     scene, drawn, not_drawn = plan(patient, descriptors, lambda what: _stream(study_id, f"finding {what}"))
     rngs = _stream(study_id, "frontal film"), _stream(study_id, "lateral film")
-    frames = draw_frame(rngs[0], size, True, scene.chest), draw_frame(rngs[1], size, False, scene.chest)
-    return Stage(scene, frames, rngs, tuple(_truth(sign, mark, frames) for sign, mark in drawn), not_drawn)
+    frontal, lateral = (
+        draw_frame(rng, size, index == 0, scene.chest, conditions) for index, rng in enumerate(rngs)
+    )
+    truth = tuple(_truth(sign, mark, (frontal, lateral)) for sign, mark, _ in drawn)
+    own, healthy = tuple(part for _, _, part in drawn), Scene(build(patient))
+    return Stage(study_id, conditions, scene, healthy, (frontal, lateral), rngs, truth, own, not_drawn)
 
 
-def draw_frame(rng: np.random.Generator, size: int, frontal: bool, chest: Chest) -> Frame:
+def draw_frame(
+    rng: np.random.Generator, size: int, frontal: bool, chest: Chest, conditions: Conditions = USUAL
+) -> Frame:
     """How the patient stood before the detector: shift, rotation, tilt, and how closely the film was cut."""
     p = chest.patient
-    field = (p.width * 2 + 4.5 + rng.uniform(0.0, 8.0)) if frontal else rng.uniform(32.5, 38.0)
-    field = max(field, 30.0 * p.length)
+    field = (
+        (p.width * 2 + 4.5 + rng.uniform(0.0, 8.0))
+        if frontal
+        else p.depth * 2 + p.fat + rng.uniform(3.0, 12.0)
+    )
+    field = max(field, 28.5 * p.length)
     low = min(p.dome.values()) * p.length - 6.0
+    askew = 2.0 if conditions.portable else 1.0
     middle = (chest.top + low) / 2 + rng.normal(0.0, 0.9)
     return Frame(
         frontal, size, size / field, u0=rng.normal(0.0, 0.8) + (0.0 if frontal else 0.2), z0=middle,
-        turn=float(np.tan(np.radians(rng.normal(0, 2.2)))), lean=float(np.tan(np.radians(rng.normal(0, 1.2)))),
+        turn=float(np.tan(np.radians(rng.normal(0, 2.2) * askew))),
+        lean=float(np.tan(np.radians(rng.normal(0, 1.2) * askew))),
     )  # fmt: skip
 
 
@@ -116,14 +151,35 @@ def _truth(sign: Sign, mark: Mark, frames: Sequence[Frame]) -> DrawnFinding:
     return DrawnFinding(sign.kind, sign.descriptor, tuple(regions), side_of(sign), sign.zone, sign.degree)
 
 
-def expose(
-    scene: Scene,
-    trees: dict[Side, list[Branches]],
-    frame: Frame,
-    exposure: Exposure,
-    rng: np.random.Generator,
-) -> Film:
-    """One film of the scene."""
+def grow_vessels(study_id: str, chest: Chest) -> Trees:
+    """The vessels of both lungs."""
+    return {side: vessels.grow(chest, side, _stream(study_id, f"vessels {side}")) for side in SIGN}
+
+
+def film_of(stage: Stage, index: int, trees: Trees | None = None) -> Film:
+    """The frontal film (0) or the lateral one (1) of a stage; each stage exposes each of its films once.
+
+    ``trees`` are the patient's vessels, grown unless given.
+    """
+    study_id, chest = stage.study_id, stage.scene.chest
+    frame, rng = stage.frames[index], stage.rngs[index]
+    portable, contrast = stage.conditions.portable, np.float32(stage.conditions.contrast)
+    exposure = draw_exposure(rng, frame.frontal, portable)
+    path_HW, inside_HW, air_HW = attenuation(stage.scene, trees or grow_vessels(study_id, chest), frame)
+    if contrast != 1 and stage.truth:
+        plain_HW, _, air_HW = attenuation(stage.healthy, grow_vessels(study_id, stage.healthy.chest), frame)
+        path_HW = plain_HW + contrast * (path_HW - plain_HW)
+    # What no solid stands for: the muscles' and fat's unevenness, and the finest vessels and septa of the lung.
+    path_HW += inside_HW * film.texture(rng, frame.size, ((9, 0.030), (24, 0.022)))
+    path_HW += np.minimum(air_HW * np.float32(0.12), np.float32(1)) * film.texture(
+        rng, frame.size, ((56, 0.014), (110, 0.016))
+    )
+    shown_HW = develop(np.maximum(path_HW, np.float32(0)), air_HW > 4, exposure)
+    return annotate(shown_HW, frame, rng, portable)
+
+
+def attenuation(scene: Scene, trees: Trees, frame: Frame) -> tuple[Array, Array, Array]:
+    """Line integral of the attenuation of each ray; how far it is inside the body (0 to 1); its path through lung."""
     chest, rays = scene.chest, frame.rays()
     density = film.LUNG * chest.patient.aeration
     path_HW = tissue.body(chest, rays)
@@ -144,13 +200,7 @@ def expose(
     opaque_HW = ink_path([metal])
     if opaque_HW is not None:
         path_HW += opaque_HW * np.float32(film.METAL)
-    # What no solid stands for: the muscles' and fat's unevenness, and the finest vessels and septa of the lung.
-    path_HW += inside_HW * film.texture(rng, frame.size, ((9, 0.030), (24, 0.022)))
-    path_HW += np.minimum(air_HW * np.float32(0.12), np.float32(1)) * film.texture(
-        rng, frame.size, ((56, 0.014), (110, 0.016))
-    )
-    shown_HW = develop(np.maximum(path_HW, np.float32(0)), air_HW > 4, exposure)
-    return add_marker(shown_HW, frame, rng)
+    return path_HW, inside_HW, air_HW
 
 
 def _add_bones(path_HW: Array, scene: Scene, frame: Frame) -> None:
@@ -168,28 +218,3 @@ def _add_bones(path_HW: Array, scene: Scene, frame: Frame) -> None:
     if missing_HW is not None:
         bone_HW = np.maximum(bone_HW - missing_HW, np.float32(0))
     path_HW += bone_HW * np.float32(film.BONE)
-
-
-def add_marker(shown: Film, frame: Frame, rng: np.random.Generator) -> Film:
-    """Adds the lead marker: "L" on the patient's left or "R" on the right in the frontal film, "L" in the lateral."""
-    size = frame.size
-    letter = "R" if frame.frontal and rng.random() < 0.3 else "L"
-    right_of_film = letter == "L" if frame.frontal else rng.random() < 0.6
-    height = rng.uniform(0.030, 0.045) * size
-    row = rng.uniform(0.03, 0.10) * size + height
-    column = rng.uniform(0.03, 0.08) * size
-    scale = height / 22
-    if right_of_film:
-        column = size - column - 18 * scale
-    thick = max(1, round(height / 7))
-    cv2.putText(
-        shown,
-        letter,
-        (round(column), round(row)),
-        cv2.FONT_HERSHEY_SIMPLEX,
-        scale,
-        int(rng.integers(225, 256)),
-        thick,
-        cv2.LINE_AA,
-    )
-    return shown

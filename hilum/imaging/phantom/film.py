@@ -21,6 +21,9 @@ SOFT, LUNG, BONE, METAL = 0.185, 0.050, 0.30, 3.0
 
 Film = NDArray[np.uint8]
 
+_REACH, _STEPS = 1.5, 16384
+"""The display's table: how far beyond the densest parts it goes, and its entries."""
+
 
 @dataclass(frozen=True, slots=True)
 class Exposure:
@@ -31,26 +34,36 @@ class Exposure:
     scatter: float
     """Scattered share of the mean signal around."""
     low: float
-    """Where black lies below the lung's tenth percentile, as a share of the window."""
+    """How far black lies below the lung's tenth percentile, as a share of the way from there to the densest parts."""
+    shoulder: float
+    """How much the bright values are pressed together, as on a film and in a display's sigmoid table; above 0."""
     gamma: float
+    black: float
+    """Grey value of what nothing stopped, 0 to 1."""
     white: float
     """Grey value of the densest 3 %, 0 to 1."""
     local: float
     """How much of the broad shading the software takes out, 0 to 1."""
     sharpen: float
+    blur: float
+    """Unsharpness of focus, detector and motion: standard deviation in pixels of 256."""
     seed: int
 
 
-def draw_exposure(rng: np.random.Generator, frontal: bool) -> Exposure:
-    """An exposure; lateral films need more and scatter more."""
+def draw_exposure(rng: np.random.Generator, frontal: bool, portable: bool = False) -> Exposure:
+    """An exposure; lateral films need more and scatter more, portable ones have no grid and a shorter distance."""
     return Exposure(
-        noise=rng.uniform(0.0016, 0.0036),
-        scatter=rng.uniform(0.22, 0.40) if frontal else rng.uniform(0.06, 0.14),
-        low=rng.uniform(0.18, 0.50),
-        gamma=rng.uniform(0.80, 1.25),
-        white=rng.uniform(0.86, 1.0),
-        local=rng.uniform(0.05, 0.40),
-        sharpen=rng.uniform(0.3, 1.1),
+        noise=rng.uniform(0.0016, 0.0036) * (1.5 if portable else 1.0),
+        scatter=(rng.uniform(0.22, 0.60) if frontal else rng.uniform(0.06, 0.18))
+        * (2.0 if portable else 1.0),
+        low=rng.uniform(0.06, 0.42),
+        shoulder=rng.uniform(1.0, 3.4),
+        gamma=rng.uniform(0.95, 1.8),
+        black=rng.uniform(0.0, 0.10) * float(rng.random() < 0.6),
+        white=rng.uniform(0.80, 1.0),
+        local=rng.uniform(0.0, 0.45),
+        sharpen=rng.uniform(0.0, 1.0) * (0.7 if portable else 1.0),
+        blur=rng.uniform(0.35, 0.8) + (rng.uniform(0.0, 0.5) if portable else 0.0),
         seed=int(rng.integers(1 << 62)),
     )
 
@@ -93,7 +106,10 @@ def develop(attenuation_HW: Array, air_HW: NDArray[np.bool_], exposure: Exposure
     grain *= exposure.noise * pixel / np.sqrt(signal)
     # The noise is relative to the signal, so it adds to the logarithm.
     density = -np.log(signal) + grain
-    density = np.asarray(cv2.GaussianBlur(density, (3, 3), 0.55, borderType=cv2.BORDER_REPLICATE), np.float64)
+    spread = max(exposure.blur * pixel, 0.35)
+    density = np.asarray(
+        cv2.GaussianBlur(density, (0, 0), spread, borderType=cv2.BORDER_REPLICATE), np.float64
+    )
     if exposure.local:
         density = density - exposure.local * 0.6 * (blurred(density, 30.0 * pixel) - 2.0)
     density = density + exposure.sharpen * (density - blurred(density, 2.2 * pixel))
@@ -106,11 +122,13 @@ def _display(density_HW: NDArray[np.float64], air_HW: NDArray[np.bool_], exposur
     inside = sample[lung] if lung.sum() > 50 else sample.ravel()
     dark = float(np.quantile(inside, 0.10))
     dense = float(np.quantile(sample, 0.97))
-    low = dark - exposure.low * max(dense - dark, 0.3)
-    span = max(dense - low, 0.5)
-    shown = np.clip((density_HW - low) / span, 0, 1.25)
-    # A film's shoulder: bright values are pressed together instead of cut off.
-    shown = shown**exposure.gamma
-    shown = np.where(shown > 0.8, 0.8 + 0.27 * (1 - np.exp(-(shown - 0.8) / 0.27)), shown)
-    top = 0.8 + 0.27 * (1 - np.exp(-0.2 / 0.27))
-    return np.asarray(np.clip(shown / top * exposure.white * 255 + 0.5, 0, 255).astype(np.uint8))
+    span = max(dense - dark, 0.8)
+    # The table of the display, fine enough that a step is less than a grey value.
+    signal = np.linspace(0, _REACH, _STEPS)
+    # The film's shoulder: bright values are pressed together instead of cut off.
+    shown = (1 - np.exp(-exposure.shoulder * signal)) / (1 - np.exp(-exposure.shoulder))
+    shown = exposure.black + (exposure.white - exposure.black) * shown**exposure.gamma
+    table = np.clip(shown * 255 + 0.5, 0, 255).astype(np.uint8)
+    per_step = (_STEPS - 1) / (_REACH * (1 + exposure.low) * span)
+    place = (density_HW - (dark - exposure.low * span)) * per_step
+    return np.asarray(table[np.clip(place, 0, _STEPS - 1).astype(np.int32)])

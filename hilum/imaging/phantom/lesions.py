@@ -47,12 +47,12 @@ def puff(
     scene: Scene, side: Side, centre: Points, size: float, depth: float, rng: np.random.Generator
 ) -> Points:
     """Adds a cloud about ``size`` cm in radius; returns the corners of what can be seen of it."""
-    count = 14
+    count = 22
     around_it = rng.normal(0, 0.5, (count, 3)) * size * [1.0, 0.8, 0.75]
-    spreads = rng.uniform(0.25, 0.55, count) * size
+    spreads = rng.uniform(0.12, 0.52, count) * size
     centres = centre + around_it
     reach = np.array([1.0, 0.9, 0.85]) * size
-    scene.clouds.append(Cloud(side, centres, spreads, rng.uniform(0.4, 1.3, count) * depth * 1.3))
+    scene.clouds.append(Cloud(side, centres, spreads, rng.uniform(0.4, 1.3, count) * depth * 1.2))
     return corners(centre - reach, centre + reach)
 
 
@@ -212,10 +212,11 @@ def effusion(scene: Scene, sign: Sign, rng: np.random.Generator) -> Mark:
         heights = np.array([angle - 0.8, level, level + climb])
         outer, back = chest.lateral(heights), chest.back(heights)
         sign_x = SIGN[side]
-        inner = max(2.0, float(outer[0]) - (3.2 + 1.6 * rise)) if rise < 7 else 2.0
-        front = float(chest.front(heights)[0]) if rise > 5 else float(back[0]) + 4.0 + 1.2 * rise
+        inner = max(2.0, float(outer[0]) - (4.5 + 1.8 * rise)) if rise < 7 else 2.0
+        front = float(chest.front(heights)[0]) if rise > 5 else float(back[0]) + 5.0 + 1.4 * rise
         low, high = sorted((sign_x * inner, sign_x * float(outer.max())))
-        found.append(corners((low, float(back.min()), angle - 0.8), (high, front, level + climb * 0.7)))
+        foot = angle - 0.8 - 0.6 * min(rise, 2.0)
+        found.append(corners((low, float(back.min()), foot), (high, front, level + climb * 0.7)))
     return both(*found)
 
 
@@ -226,11 +227,12 @@ def pneumothorax(scene: Scene, sign: Sign, rng: np.random.Generator) -> Mark:
     for side in sign.sides:
         drop, gap = 2.4 * much * rng.uniform(0.85, 1.15), 1.1 * much * rng.uniform(0.85, 1.15)
         scene.air[side] = Air(drop, gap)
-        low = chest.top - 2.2 * drop - 2.0
-        z = np.array([low, chest.top])
-        outer = SIGN[side] * chest.lateral(z)[0]
-        x = sorted((SIGN[side] * 3.0, float(outer)))
-        found.append(corners((x[0], -6.5, low), (x[1], 2.5, chest.top)))
+        z = np.linspace(scene.air[side].foot(chest.top), chest.top, 5)
+        outer = SIGN[side] * float(chest.lateral(z).max())
+        x = sorted((SIGN[side] * 3.0, outer))
+        found.append(
+            corners((x[0], float(chest.back(z).min()), z[0]), (x[1], float(chest.front(z).max()), z[-1]))
+        )
     return both(*found)
 
 

@@ -68,10 +68,17 @@ class Fluid:
 
 @dataclass(frozen=True, slots=True)
 class Air:
-    """Pleural air: the apex of the lung lies ``drop`` cm lower, its side ``gap`` cm inside the chest wall."""
+    """Pleural air: the apex of the lung lies ``drop`` cm lower, its side ``gap`` cm inside the chest wall.
+
+    The gap narrows downwards and is nothing 6 cm under the hila.
+    """
 
     drop: float
     gap: float
+
+    def foot(self, top: float) -> float:
+        """The height down to which its rim is at least 4 mm wide, in a chest whose apices lie at ``top``."""
+        return -6.0 + min(0.4 / self.gap, 0.95) * (top + 6.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +101,15 @@ class Scene:
     fluid: dict[Side, Fluid] = field(default_factory=dict)
     air: dict[Side, Air] = field(default_factory=dict)
     wedged: dict[int, float] = field(default_factory=dict)
+
+    def add(self, other: Scene) -> None:
+        """Draws what ``other`` holds into this patient too; of pleural fluid and air a side has one, the later."""
+        self.strokes += other.strokes
+        self.clouds += other.clouds
+        self.lumps += other.lumps
+        self.fluid |= other.fluid
+        self.air |= other.air
+        self.wedged |= other.wedged
 
 
 def both(*points: Points, pad: float = 0.0) -> Mark:

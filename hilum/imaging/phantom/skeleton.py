@@ -65,7 +65,7 @@ def clavicle(chest: Chest, side: Side) -> Points:
     """(steps, 3): the middle line of a clavicle from the breastbone outwards."""
     s, t = chest.patient.length, np.linspace(0, 1, 16)
     reach = 1.9 + t * (chest.patient.width + 1.2)
-    rise = (8.3 + 2.6 * t + 0.9 * np.sin(np.pi * t * 1.6 - 0.4)) * s
+    rise = (7.9 + 2.8 * t + 0.9 * np.sin(np.pi * t * 1.6 - 0.4)) * s
     depth = 4.2 - 5.0 * t + 1.2 * np.sin(np.pi * t * 1.8)
     return np.stack([SIGN[side] * reach, depth, rise], axis=-1)
 
@@ -141,7 +141,7 @@ def draw_ribs(frame: Frame, inks: tuple[Ink, Ink], chest: Chest) -> None:
         places = inks[0].place(curves)
         step = np.diff(curves, axis=1)
         along = np.abs(step[..., 1 if frame.frontal else 0]) / np.sqrt((step**2).sum(axis=-1))
-        level = np.rint(4 * np.minimum(1 / np.sqrt(1 - np.minimum(along, 0.985) ** 2), 2.2)).astype(int)
+        level = np.rint(4 * np.minimum(1 / np.sqrt(1 - np.minimum(along, 0.985) ** 2), 1.5)).astype(int)
         front = curves[:, :-1, 1] > 0.0
         for part, share in ((0, 1.0), (1, 0.72)):
             ink = inks[part] if frame.frontal else inks[0 if side is Side.LEFT else 1]
@@ -167,15 +167,15 @@ def draw_girdle(frame: Frame, first: Ink, second: Ink, chest: Chest, arms: float
         line = clavicle(chest, side)
         reach, shoulder = p.width + 2.4 + 0.25 * arms, (9.6 - 0.1 * arms) * s
         if frame.frontal:
-            second.lines([line], 1.25, 1.0 * bone)
-            second.lines([line], 0.85, 0.68 * bone)
+            second.lines([line], 1.3, 1.45 * bone)
+            second.lines([line], 0.85, 0.95 * bone)
             ball = np.linspace(0, 2 * np.pi, 25)[:-1]
             head = np.stack(
                 [sign * (reach + 2.6) + 2.2 * np.cos(ball), 0 * ball, shoulder - 0.8 + 2.3 * np.sin(ball)],
                 axis=-1,
             )
             first.fill([head], 1.2 * bone)
-            first.lines([head], 0.2, 1.6 * bone, closed=True)
+            first.lines([head], 0.2, 1.35 * bone, closed=True)
             shaft = np.array(
                 [[sign * (reach + 3.4), 0, shoulder - 2], [sign * (reach + 4.2 + arms), 0, -14 * s]]
             )
@@ -207,7 +207,8 @@ def draw_girdle(frame: Frame, first: Ink, second: Ink, chest: Chest, arms: float
             (first if sign > 0 else second).lines([edge], 0.4, 0.8 * bone)
     if not frame.frontal:
         z = np.linspace(7.8, -8.0, 14) * s
-        plate = np.stack([np.zeros_like(z), chest.front(z) + 0.75, z], axis=-1)
+        pushed = p.sternum * np.clip((5.0 * s - z) / (10.0 * s), 0, 1)
+        plate = np.stack([np.zeros_like(z), chest.front(z) + 0.75 + pushed, z], axis=-1)
         second.lines([plate], 0.95, 1.3 * bone)
         second.lines([plate], 0.6, 0.8 * bone)
         gap = plate[4:5] + np.array([[0, 0.6, 0], [0, -0.6, 0]])

@@ -53,6 +53,7 @@ def degenerative_spine(scene: Scene, sign: Sign, rng: np.random.Generator) -> Ma
     """Spurs at the end plates of the middle and lower thoracic spine."""
     much = sign.grade({"mild": 0.75, "severe": 1.5}, 1.0)
     bodies = vertebrae(scene.chest)[5:13]
+    reach = 1.0 * much + 0.3
     for v in bodies:
         if rng.random() < 0.25:
             continue
@@ -73,7 +74,10 @@ def degenerative_spine(scene: Scene, sign: Sign, rng: np.random.Generator) -> Ma
     low, high = bodies[-1], bodies[0]
     xs, ys = [v.x for v in bodies], [v.y for v in bodies]
     return both(
-        corners((min(xs) - 2.6, min(ys) - 1.8, low.z - 1.3), (max(xs) + 2.6, max(ys) + 2.2, high.z + 1.0))
+        corners(
+            (min(xs) - 1.8 - reach, min(ys) - 1.0, low.z - 1.4),
+            (max(xs) + 1.8 + reach, max(ys) + 1.6 + reach, high.z + 1.2),
+        )
     )
 
 

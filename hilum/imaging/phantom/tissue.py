@@ -87,7 +87,7 @@ def body(chest: Chest, rays: Rays) -> Array:
     soft = solids.measure(_torso(chest, z_H1).along(rays))
     for part in _shoulders(chest, z_H1, rays.frontal):
         soft = np.maximum(soft, solids.measure(part.along(rays)))
-    for breast in _breasts(chest):
+    for breast in breasts(chest):
         window = breast.window(rays)
         near = rays.cut(window)
         if not near.u_HW.size:
@@ -134,6 +134,9 @@ def airways(chest: Chest, rays: Rays) -> Array:
         bubble = Ellipsoid((4.4, 2.5, top - 1.1 - 0.6 * p.gas), (1.5 * p.gas, 1.2 * p.gas, 0.75 * p.gas), 0.2)
         above = np.clip((rays.z_H1 - np.float32(bubble.centre[2] - 0.35 * p.gas)) / np.float32(0.25), 0, 1)
         air = air + solids.measure(bubble.along(rays)) * above * np.float32(0.7)
+    for x, y, below, radius in p.bowel:
+        gas = Ellipsoid((x, y, chest.domes[Side.LEFT].top - below), (radius * 1.3, radius, radius * 0.8), 0.3)
+        solids.add_path(air, gas, rays, 0.8)
     return air
 
 
@@ -174,10 +177,10 @@ def _shoulders(chest: Chest, z_H1: Points, frontal: bool) -> list[Column]:
     half = _smooth(
         z_H1,
         s,
-        [4, 6, 8, 10, 11.5, 13, 14.5, 16, 18, 24],
-        [w + 1, w + 3, w + 7, w + 7.2, w + 6, w + 0.5, 9.6, 7.2, 6.4, 6.2],
+        [4, 6, 8, 10, 12, 13.5, 15, 16.5, 18.5, 24],
+        [w + 1, w + 3, w + 7, w + 7.4, w + 6.4, w + 3.0, w - 2.0, 9.0, 6.8, 6.2],
     )
-    thick = _smooth(z_H1, s, [4, 6, 9, 12, 15, 18], [0, 3.2, 5.5, 5.2, 4.8, 5])
+    thick = _smooth(z_H1, s, [4, 6, 9, 12, 15, 18], [0, 3.2, 5.5, 5.4, 4.9, 5])
     parts = [_column(zero, zero - 1, np.where(z_H1 < 4.2 * s, 0, half), thick, 0.6)]
     for sign in SIGN.values():
         away = np.clip((8.0 * s - z_H1) / 20, 0, 1.6)
@@ -187,14 +190,17 @@ def _shoulders(chest: Chest, z_H1: Points, frontal: bool) -> list[Column]:
     return parts
 
 
-def _breasts(chest: Chest) -> list[Ellipsoid]:
+def breasts(chest: Chest) -> list[Ellipsoid]:
+    """The breasts: the right one first, where both are there."""
     p = chest.patient
     if not p.breast:
         return []
     z = -7.0 * p.length - 0.25 * p.breast
     front = float(chest.front(np.array([z]))[0]) + 0.6 * p.fat
     return [
-        Ellipsoid((sign * 7.2, front, z), (p.breast * 0.95, p.breast * 0.72, p.breast)) for sign in (-1, 1)
+        Ellipsoid((sign * 7.2, front, z), (p.breast * 0.95, p.breast * 0.72, p.breast))
+        for side, sign in ((Side.RIGHT, -1), (Side.LEFT, 1))
+        if side not in p.removed
     ]
 
 
