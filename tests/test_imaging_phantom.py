@@ -96,9 +96,9 @@ CASES = [
 
 
 STORED = {
-    "CXR1": "6bf255a484abe1d0e958ffdf03e2d7ff7c7cf6b724de9d7a5ef3e84b3fffc9a5",
-    "CXR2": "026072edc22404fc1b5984b87b7ec4dc4c3c617083904b1b93fbde92f0b434c0",
-    "x": "11db7c121da0c9e25d37c97d6b413e4dc06269820802472559f84ed1a664d546",
+    "CXR1": "d4af205bfa66dd7f02a6a8b62b9ef8d4a68c6cdf604fe24d9ca5d6f13564838d",
+    "CXR2": "b7b6a98a1d13f90a972c16fd6da6e3011f7bc5ca2b4194162c8dc1ed2be61fb1",
+    "x": "c920169bac446bb484209700905c88c809109a8fb4d331d1e202549de69527ce",
 }
 """SHA-256 of both films, drawn with the versions that ``constraints.txt`` pins."""
 
@@ -109,7 +109,7 @@ STORED = {
 @pytest.mark.parametrize(("study_id", "descriptors"), CASES)
 def test_the_bytes_are_those_of_the_edition(study_id: str, descriptors: tuple[str, ...]) -> None:
     """Whoever changes what is drawn raises ``EDITION``, so that half-drawn sets are not mixed, and stores anew."""
-    assert phantom.EDITION == 2
+    assert phantom.EDITION == 3
     assert digest(phantom.render(study_id, descriptors)) == STORED[study_id]
 
 
@@ -489,7 +489,7 @@ def test_denser_is_brighter_and_exposure_keeps_the_order() -> None:
         )
         film = develop(path, np.zeros((128, 128), bool), exposure)
         assert (np.diff(film[64].astype(int)) >= 0).all()
-        assert film[64, -1] > 200 > 100 > film[64, 0]
+        assert film[64, -1] > 190 > 130 > film[64, 0]
 
 
 QUIET = (

@@ -24,7 +24,7 @@ from hilum.study import DrawnFinding, DrawnRegion, Side
 SMALLEST, LARGEST = 128, 2048
 """Film sizes that are drawn, in pixels."""
 
-EDITION = 2
+EDITION = 3
 """Goes up whenever the same study would be drawn differently."""
 
 

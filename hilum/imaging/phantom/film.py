@@ -56,14 +56,14 @@ def draw_exposure(rng: np.random.Generator, frontal: bool, portable: bool = Fals
         noise=rng.uniform(0.0016, 0.0036) * (1.5 if portable else 1.0),
         scatter=(rng.uniform(0.22, 0.60) if frontal else rng.uniform(0.06, 0.18))
         * (2.0 if portable else 1.0),
-        low=rng.uniform(0.06, 0.42),
+        low=rng.uniform(0.10, 0.50),
         shoulder=rng.uniform(1.0, 3.4),
-        gamma=rng.uniform(0.95, 1.8),
+        gamma=rng.uniform(0.75, 1.45),
         black=rng.uniform(0.0, 0.10) * float(rng.random() < 0.6),
         white=rng.uniform(0.80, 1.0),
         local=rng.uniform(0.0, 0.45),
-        sharpen=rng.uniform(0.0, 1.0) * (0.7 if portable else 1.0),
-        blur=rng.uniform(0.35, 0.8) + (rng.uniform(0.0, 0.5) if portable else 0.0),
+        sharpen=rng.uniform(0.0, 1.0) * (0.9 if portable else 1.0),
+        blur=rng.uniform(0.35, 0.8) + (rng.uniform(0.0, 0.2) if portable else 0.0),
         seed=int(rng.integers(1 << 62)),
     )
 
