@@ -24,12 +24,17 @@ from hilum.study import Box
 Pixels = npt.NDArray[np.float32]
 LOOKED_AT = 960
 """Pixels: the longer side at which text is looked for."""
+BORDER = 0.05
+"""Of the longer side: by how much a film is widened, by its own reflection, before it is looked at. Text that touches
+the edge of a film is missed otherwise."""
 INITIALS, DIGITS = 3, 2
 """Letters and digits, besides known markers, that a line may have and still be a marker: a technologist's."""
 READ = 0.5
 """From which confidence on a reading is believed."""
 LONG = 2.6
 """A line that cannot be read is text of more than a marker's length where its sides are further apart than this."""
+TALLEST = 0.12
+"""Of the film's shorter side: what is thicker is no line of text, but ribs or shadows that were taken for one."""
 MARGIN, END = 0.25, 1.5
 """By how many of its heights a line is widened above and below, and at its ends, before it is blackened: the ends of
 a faint line are missed first."""
@@ -131,13 +136,21 @@ def reader() -> Callable[[Pixels], tuple[Line, ...]]:
         scale = min(1.0, 2 * LOOKED_AT / max(grey.shape))
         if scale < 1:  # reading needs no more, and the detector reduces what is larger without care
             grey = cv2.resize(grey, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
+        pad = round(BORDER * max(grey.shape))
+        grey = cv2.copyMakeBorder(grey, pad, pad, pad, pad, cv2.BORDER_REFLECT_101)
         raised = cv2.rotate(cv2.createCLAHE(4.0, (8, 8)).apply(grey), cv2.ROTATE_90_CLOCKWISE)
         found = [Line(text, sure, box) for text, sure, box in _lines(engine, grey)]
         for text, sure, (x0, y0, x1, y1) in _lines(engine, raised):
             found.append(Line(text, sure, (y0, len(grey) - x1, y1, len(grey) - x0)))
-        return tuple(
-            Line(one.text, one.confidence, tuple(place / scale for place in one.box)) for one in found
-        )
+        height, width = pixels_HW.shape
+        lines = []
+        for one in found:
+            x0, y0, x1, y1 = ((place - pad) / scale for place in one.box)
+            if x1 > 0 and y1 > 0 and x0 < width and y0 < height:  # not in the border
+                lines.append(
+                    Line(one.text, one.confidence, (max(x0, 0), max(y0, 0), min(x1, width), min(y1, height)))
+                )
+        return tuple(lines)
 
     return read
 
@@ -157,8 +170,8 @@ def finder(read: Callable[[Pixels], tuple[Line, ...]]) -> Callable[[Pixels], tup
         height, width = pixels_HW.shape
         boxes = []
         for line in read(pixels_HW):
-            if line.identifies():
-                x0, y0, x1, y1 = line.box
+            x0, y0, x1, y1 = line.box
+            if line.identifies() and min(x1 - x0, y1 - y0) <= TALLEST * min(height, width):
                 high = min(x1 - x0, y1 - y0)
                 across, down = (END, MARGIN) if x1 - x0 > y1 - y0 else (MARGIN, END)
                 boxes.append(
