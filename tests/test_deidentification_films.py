@@ -128,8 +128,11 @@ def test_text_holds_a_film_back_or_is_blackened(tmp_path: Path) -> None:
     path = film(tmp_path, PhotometricInterpretation="MONOCHROME1")
     held = deidentified(path.read_bytes(), path, Options(), KEY, lambda _: (BOX,))
     assert isinstance(held, HeldBack) and held.boxes == (BOX,) and "text" in held.reason
-    shown = iter([(BOX,), ()])
-    clean = made(path, Options(clean_pixel_data=True), lambda _: next(shown))
+
+    def grain(pixels_HW: np.ndarray) -> tuple[Box, ...]:
+        return (BOX,) if np.ptp(pixels_HW[3:9, 2:20]) > 0.001 else ()
+
+    clean = made(path, Options(clean_pixel_data=True), grain)
     again = pydicom.dcmread(io.BytesIO(clean.data))
     outside = np.ones(TWELVE.shape, bool)
     outside[3:9, 2:20] = False
@@ -139,6 +142,29 @@ def test_text_holds_a_film_back_or_is_blackened(tmp_path: Path) -> None:
     assert "113101" in [item.CodeValue for item in again.DeidentificationMethodCodeSequence]
     still = deidentified(path.read_bytes(), path, Options(clean_pixel_data=True), KEY, lambda _: (BOX,))
     assert isinstance(still, HeldBack) and "even where" in still.reason
+
+
+@pytest.mark.parametrize(
+    "hiding",
+    [
+        {"WindowCenter": 1000, "WindowWidth": 1000},
+        {"ShutterShape": "RECTANGULAR", "ShutterLeftVerticalEdge": 20, "ShutterRightVerticalEdge": 41,
+         "ShutterUpperHorizontalEdge": 20, "ShutterLowerHorizontalEdge": 49, **films.window(4095)},
+    ],
+    ids=["window", "shutter"],
+)  # fmt: skip
+def test_text_that_is_not_shown_is_looked_for_too(hiding: dict[str, Any], tmp_path: Path) -> None:
+    pixels = np.tile(np.linspace(600, 1400, 40).astype(np.uint16), (48, 1))
+    pixels[:12] = 3000
+    pixels[4:8, 4:30:3] = 3500  # strokes, white on white to who looks at the film through its window
+
+    def strokes(pixels_HW: np.ndarray) -> tuple[Box, ...]:
+        return (BOX,) if np.ptp(pixels_HW[6, 3:12]) > 0.001 else ()
+
+    path = film(tmp_path, pixels, **hiding)
+    assert strokes(read_film(path).pixels_HW) == ()
+    held = deidentified(path.read_bytes(), path, Options(), KEY, strokes)
+    assert isinstance(held, HeldBack) and held.boxes == (BOX,)
 
 
 def test_what_a_person_has_looked_at_is_written_as_it_is(tmp_path: Path) -> None:

@@ -210,7 +210,7 @@ def test_killed_at_any_moment_it_goes_on(source: Path) -> None:
 def test_the_command_says_what_it_did_and_what_it_does_not_promise(
     source: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    line = Line("DOE JANE 1947", 0.9, (2.0, 2.0, 30.0, 9.0))
+    line = Line("DOE JANE 1947", 0.9, (2.0, 2.0, 30.0, 6.0))
     monkeypatch.setattr(burnt_in, "reader", lambda: lambda pixels: (line,) if pixels[4, 4] > 0.9 else ())
     to = source.parent / "out"
     words = ("data", "deidentify", source, "--to", to, "--retain-device", "--clean-descriptors")

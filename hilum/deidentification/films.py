@@ -94,7 +94,7 @@ def deidentified(
     values = _put_pixels(made, source, raw)
     boxes: tuple[Box, ...] = ()
     if not looked_at:
-        boxes = tuple(find(film.pixels_HW))
+        boxes = _text_on(film.pixels_HW, values, find)
         said = str(source.get("BurnedInAnnotation", "") or "").strip().upper() == "YES"
         if boxes and not options.clean_pixel_data:
             return HeldBack("it shows text", boxes, film.pixels_HW)
@@ -109,9 +109,20 @@ def deidentified(
     again = dicom.read(out, path)
     if not boxes and not np.array_equal(again.pixels_HW, film.pixels_HW):
         raise ImageError("its clean copy would look different", where=path, fix=_NO)
-    if boxes and tuple(find(again.pixels_HW)):
+    if boxes and _text_on(again.pixels_HW, values, find):
         return HeldBack("it shows text even where text was blackened", boxes, film.pixels_HW)
     return CleanFilm(out, str(made.StudyInstanceUID), str(made.SOPInstanceUID), cleaned.counts, boxes)
+
+
+def _text_on(shown_HW: Pixels, values: npt.NDArray[Any], find: Finder) -> tuple[Box, ...]:
+    """Text on the film as it is shown, and where it is not: beyond the window, under a shutter, in padding."""
+    boxes = tuple(find(shown_HW))
+    if values.ndim == 2 and any(np.ptp(values[shown_HW == end]) for end in (0, 1) if (shown_HW == end).any()):
+        first = int(values.min())
+        ranks = np.cumsum(np.bincount((values.astype(np.int64) - first).ravel()))
+        even = ((ranks - ranks[0]) / max(int(ranks[-1] - ranks[0]), 1)).astype(np.float32)
+        boxes += tuple(find(even[values.astype(np.int64) - first]))
+    return tuple(dict.fromkeys(boxes))
 
 
 def blacken(
@@ -149,6 +160,8 @@ def _put_pixels(made: Dataset, source: Dataset, raw: npt.NDArray[Any]) -> npt.ND
     made.PixelRepresentation = int(signed)
     if colour:
         made.PlanarConfiguration = 0
+    if colour:
+        raw = raw & ((1 << stored) - 1)
     return np.ascontiguousarray(raw.astype(f"<{'i' if signed else 'u'}{allocated // 8}"))
 
 
