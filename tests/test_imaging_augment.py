@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from hilum.imaging.augment import augment
+from hilum.imaging.augment import Draws, _affine, _grid, augment
 from tests import films
 
 NONE: dict[str, Any] = dict.fromkeys(["rotate_degrees", "shift", "scale", "contrast", "gamma", "noise"], 0.0)
@@ -67,6 +67,34 @@ def test_the_generator_alone_decides() -> None:
     before = torch.get_rng_state()
     augment(images_BHW, seeded(5))
     assert torch.equal(before, torch.get_rng_state())
+
+
+def test_a_film_with_its_own_seed_is_changed_alike_in_whatever_batch_it_comes() -> None:
+    images_BHW, seeds = batch(), [11, 5, 11, 2**55, 7, 8, 9, 10]
+    whole = augment(images_BHW, Draws.each(seeds, 64, 64))
+    for some in ([3], [4, 0], [7, 6, 5, 4, 3, 2, 1, 0]):
+        alone = augment(images_BHW[some], Draws.each([seeds[place] for place in some], 64, 64))
+        torch.testing.assert_close(alone, whole[some], atol=1e-6, rtol=0)
+    drawn = Draws.each(seeds, 64, 64)
+    assert torch.equal(drawn.noise_B1HW[0], drawn.noise_B1HW[2])
+    assert torch.equal(drawn.uniform_8B[:, 0], drawn.uniform_8B[:, 2])
+    assert len({tuple(row.tolist()) for row in drawn.uniform_8B.T}) == 7
+
+
+def test_draws_of_many_seeds_are_even_and_normal() -> None:
+    drawn = Draws.each(range(2000), 8, 8)
+    assert drawn.uniform_8B.min() >= -1 and drawn.uniform_8B.max() < 1
+    counts = np.histogram(drawn.uniform_8B.numpy(), bins=10, range=(-1, 1))[0] / (8 * 2000)
+    np.testing.assert_allclose(counts, 0.1, atol=0.01)
+    assert abs(np.corrcoef(drawn.uniform_8B.numpy()) - np.eye(8)).max() < 0.1
+    assert abs(drawn.noise_B1HW.mean()) < 0.01 and drawn.noise_B1HW.std() == pytest.approx(1, abs=0.01)
+
+
+def test_places_are_those_of_affine_grid() -> None:
+    angle_B, size_B, right_B, down_B = torch.tensor([[0.3, -2.0], [0.9, 1.2], [0.1, 0.0], [-0.2, 0.4]])
+    theta_B23 = _affine(angle_B, size_B, right_B, down_B, 31, 48)
+    theirs = torch.nn.functional.affine_grid(theta_B23, [2, 1, 31, 48], align_corners=False)
+    torch.testing.assert_close(_grid(theta_B23, 31, 48), theirs, atol=1e-6, rtol=0)
 
 
 def test_how_much_is_drawn_does_not_depend_on_the_settings() -> None:

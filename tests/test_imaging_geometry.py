@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import cv2
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -9,7 +10,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 from scipy.ndimage import label
 
-from hilum.imaging.geometry import fit_square, mass_box, place, upsample
+from hilum.imaging.geometry import area_mean, fit_square, mass_box, place, upsample
 from tests import films
 
 sides = st.integers(16, 400)
@@ -72,6 +73,23 @@ def test_a_fine_pattern_becomes_grey_and_not_a_false_coarse_one() -> None:
     assert abs(square_HW - 0.5).max() < 0.13  # plain sampling would give 0 and 1
     exact, _ = fit_square(stripes, 225)
     assert abs(exact - 0.5).max() < 1e-6
+
+
+@pytest.mark.parametrize(
+    ("shape", "small"),
+    [((900, 700), (224, 180)), ((811, 977), (160, 977)), ((977, 811), (977, 8)), ((601, 999), (600, 1)),
+     ((1024, 512), (128, 64)), ((2000, 300), (7, 299)), ((30, 20), (7, 20))],
+)  # fmt: skip
+def test_areas_are_averaged_as_opencv_does(shape: tuple[int, int], small: tuple[int, int]) -> None:
+    pixels_HW = np.random.default_rng(1).random(shape, np.float32)
+    theirs_hw = cv2.resize(pixels_HW, small[::-1], interpolation=cv2.INTER_AREA)
+    np.testing.assert_allclose(area_mean(pixels_HW, *small), theirs_hw, atol=2e-6)
+    part_HW = np.random.default_rng(1).random((shape[0], shape[1] + 5), np.float32)[
+        :, 2:-3
+    ]  # of a larger film
+    np.testing.assert_allclose(
+        area_mean(part_HW, *small), area_mean(np.ascontiguousarray(part_HW), *small), atol=1e-6
+    )
 
 
 @pytest.mark.parametrize("shape", [(480, 400), (400, 480), (30, 100), (100, 30)])

@@ -6,6 +6,7 @@ A film is never mirrored: reports say left and right, and the heart lies on one 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -25,6 +26,17 @@ class Draws:
         """Drawn from ``generator`` (of the processor); how much is taken from it depends on the shape alone."""
         uniform_8B = torch.rand(8, batch, generator=generator) * 2 - 1
         return cls(uniform_8B, torch.randn(batch, 1, height, width, generator=generator))
+
+    @classmethod
+    def each(cls, seeds: Sequence[int], height: int, width: int) -> Draws:
+        """A film's from each of ``seeds`` alone: the same in whatever batch the film comes."""
+        uniform_8B = torch.empty(8, len(seeds))
+        noise_B1HW = torch.empty(len(seeds), 1, height, width)
+        for place, seed in enumerate(seeds):
+            generator = torch.Generator().manual_seed(seed)
+            uniform_8B[:, place] = torch.rand(8, generator=generator) * 2 - 1
+            noise_B1HW[place].normal_(generator=generator)
+        return cls(uniform_8B, noise_B1HW)
 
     def part(self, films: slice) -> Draws:
         """What it says of some of the films."""
@@ -78,8 +90,8 @@ def augment(
     angle_B = draws_8B[0] * math.radians(rotate_degrees)
     size_B = torch.exp(draws_8B[1] * math.log1p(scale))
     theta_B23 = _affine(angle_B, size_B, draws_8B[2] * shift, draws_8B[3] * shift, height, width)
-    grid = functional.affine_grid(theta_B23.to(images_BCHW), list(images_BCHW.shape), align_corners=False)
-    moved_BCHW = functional.grid_sample(images_BCHW, grid, padding_mode="zeros", align_corners=False)
+    grid_BHW2 = _grid(theta_B23.to(images_BCHW), height, width)
+    moved_BCHW = functional.grid_sample(images_BCHW, grid_BHW2, padding_mode="zeros", align_corners=False)
 
     contrast_B = torch.exp(draws_8B[4] * math.log1p(contrast))
     gamma_B = torch.exp(draws_8B[5] * gamma)
@@ -87,10 +99,9 @@ def augment(
     spread, power, grain = (
         one.to(images_BCHW)[:, None, None, None] for one in (contrast_B, gamma_B, noise_B)
     )
-    exposed_BCHW = ((moved_BCHW.clamp(0, 1) ** power - 0.5) * spread + 0.5) + grain * noise_B1HW.to(
-        images_BCHW
-    )
-    shown_BCHW = exposed_BCHW.clamp(0, 1) * (moved_BCHW > 0)
+    # In place: what is new in memory costs more here than what is computed.
+    shown_BCHW = moved_BCHW.clamp(0, 1).pow_(power).sub_(0.5).mul_(spread).add_(0.5)
+    shown_BCHW.addcmul_(grain, noise_B1HW.to(images_BCHW)).clamp_(0, 1).mul_(moved_BCHW > 0)
     return shown_BCHW if images.dim() == 4 else shown_BCHW[:, 0]
 
 
@@ -108,3 +119,14 @@ def _affine(
     row_x = (cosine, sine * ratio, -2 * (cosine * right_B + sine * ratio * down_B))
     row_y = (-sine / ratio, cosine, -2 * (-sine / ratio * right_B + cosine * down_B))
     return torch.stack([torch.stack(row_x, dim=1), torch.stack(row_y, dim=1)], dim=1)
+
+
+def _grid(theta_B23: Tensor, height: int, width: int) -> Tensor:
+    """``affine_grid`` of ``theta_B23`` without corners aligned, (B, H, W, 2): by sums, a fifth of the time."""
+    across_W, down_H = (
+        (torch.arange(side, device=theta_B23.device, dtype=theta_B23.dtype) * 2 + 1) / side - 1
+        for side in (width, height)
+    )
+    columns_BW2 = theta_B23[:, None, :, 0] * across_W[:, None] + theta_B23[:, None, :, 2]
+    rows_BH2 = theta_B23[:, None, :, 1] * down_H[:, None]
+    return columns_BW2[:, None] + rows_BH2[:, :, None]

@@ -7,6 +7,8 @@ half-pixel corrections whatever the scale.
 
 from __future__ import annotations
 
+import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -123,7 +125,7 @@ def fit_square(pixels_HW: Pixels, size: int, aspect: float | None = None) -> tup
     fitted_HW: npt.NDArray[Any] = pixels_HW
     shrunk = (min(height, placement.height), min(width, placement.width))
     if shrunk != fitted_HW.shape:
-        fitted_HW = cv2.resize(fitted_HW, shrunk[::-1], interpolation=cv2.INTER_AREA)
+        fitted_HW = area_mean(fitted_HW, *shrunk)
     if (placement.height, placement.width) != fitted_HW.shape:
         grown = (placement.width, placement.height)
         fitted_HW = cv2.resize(fitted_HW, grown, interpolation=cv2.INTER_LINEAR)
@@ -133,6 +135,46 @@ def fit_square(pixels_HW: Pixels, size: int, aspect: float | None = None) -> tup
     ]
     np.clip(fitted_HW, 0.0, 1.0, out=inside)
     return square_HW, placement
+
+
+def area_mean(pixels_HW: Pixels, height: int, width: int) -> Pixels:
+    """``pixels_HW`` (float32) as (height, width), neither side larger than it was: each new pixel is the mean over
+    the area that it covers, as OpenCV's INTER_AREA has it (to rounding).
+
+    Of a film of 4 million pixels in a fifth of OpenCV's time, so that resizing stays small beside decoding. Rows go
+    first, so that memory is read once and in order; no call is large enough for a BLAS to start threads of its own,
+    which would fight with those that decode.
+    """
+    if pixels_HW.size < _LARGE:
+        small_HW: Pixels = cv2.resize(pixels_HW, (width, height), interpolation=cv2.INTER_AREA)
+        return small_HW
+    rows_hW = np.empty((height, pixels_HW.shape[1]), np.float32)
+    for row, first, weights in _shares(pixels_HW.shape[0], height, 1):
+        np.einsum("r,rw->w", weights[0], pixels_HW[first : first + weights.shape[1]], out=rows_hW[row])
+    mean_hw = np.empty((height, width), np.float32)
+    for col, first, weights in _shares(pixels_HW.shape[1], width, 4):
+        some_hW = rows_hW[:, first : first + weights.shape[1]]
+        np.matmul(some_hW, weights.T, out=mean_hw[:, col : col + len(weights)])
+    return mean_hw
+
+
+_LARGE = 1 << 19
+"""Pixels of a film from which on ``area_mean`` is faster by rows than OpenCV is."""
+
+
+def _shares(old: int, new: int, together: int) -> Iterator[tuple[int, int, Pixels]]:
+    """``old`` pixels in a line as ``new`` ≤ ``old``: for each ``together`` of the new ones the first of them, the
+    first old pixel under them, and the share (new ones, old ones) that each old one has in each new one."""
+    scale = old / new
+    edges_PN = np.arange(-(-new // together) * together).reshape(-1, together) * scale
+    first_P = edges_PN[:, 0].astype(np.int64)
+    pixels_PO = first_P[:, None] + np.arange(math.ceil(together * scale) + 1)
+    lower_PNO = np.maximum(pixels_PO[:, None], edges_PN[:, :, None])
+    upper_PNO = np.minimum(pixels_PO[:, None] + 1, edges_PN[:, :, None] + scale)
+    shares_PNO = (np.maximum(upper_PNO - lower_PNO, 0.0) / scale).astype(np.float32)
+    for place, first in enumerate(first_P.tolist()):
+        start = place * together
+        yield start, first, shares_PNO[place, : new - start, : old - first]
 
 
 def upsample(grid_hw: npt.ArrayLike, placement: Placement, shape: tuple[int, int]) -> Pixels:
