@@ -6,8 +6,8 @@ Prints one JSON object. Each figure is taken in a process of its own, all on the
 code that trains recipe ``openi`` (two 224-pixel films a study, 45 words): ``encoder_*`` studies/s of stage one with
 glibc's defaults and with freed memory kept; ``decoder_cached`` studies/s of stage two, ``decoder_uncached`` the same
 steps with every film read and encoded again; ``*_64`` the peak of memory at batches of 64, which go through the
-encoder 16 studies at a time. ``loading``: the share of a step's time in putting the batch together and drawing its
-random numbers.
+encoder 16 studies at a time. ``loading``: the share of a step's time in which the next batch, with
+its random numbers, is waited for.
 Limits: freed memory kept at least as fast; cached >= 5 x uncached; peak memory <= 3 GiB; loading <= 0.1.
 """
 
@@ -30,7 +30,7 @@ def measure(case: str, studies: int, threads: int, batch_size: int) -> dict[str,
     import torch
 
     from hilum import allocator, objectives
-    from hilum.data.batches import Example, collate
+    from hilum.data.batches import Example, prepared
     from hilum.data.targets import HEAD_FINDINGS
     from hilum.models.report_model import ReportModel
     from hilum.parallel import Team
@@ -55,7 +55,8 @@ def measure(case: str, studies: int, threads: int, batch_size: int) -> dict[str,
     examples = [
         Example(
             str(index), (2 * index, 2 * index + 1), (0, 1), (1, *rng.integers(5, VOCABULARY, WORDS).tolist()),
-            rng.integers(0, 2, len(HEAD_FINDINGS)).astype(np.float32),
+            rng.integers(0, 2, len(HEAD_FINDINGS)).astype(np.float32), (), np.zeros(0, np.float32),
+            (False,) * (WORDS + 1),
         )
         for index in range(FILMS // 2)
     ]  # fmt: skip
@@ -65,16 +66,23 @@ def measure(case: str, studies: int, threads: int, batch_size: int) -> dict[str,
     trained = [one for one in model.parameters() if one.requires_grad]
     optimiser = torch.optim.AdamW(trained, lr=1e-4)
     parts = Team().share(batch_size, MICRO if case == "encoder_64" else 0)
-    loading = 0.0
+    loading, steps = 0.0, max(2, studies // batch_size)
+    batches = prepared(
+        examples, cells_MG,
+        [
+            [(number * batch_size + place) % len(examples) for place in range(batch_size)]
+            for number in range(steps + 1)
+        ],
+        seed=0, epoch=0, side=side if encoding else 0,
+    )  # fmt: skip
 
     def step(number: int) -> None:
         nonlocal loading
         started = time.perf_counter()
-        first = number * batch_size % len(examples)
-        batch = collate([examples[(first + i) % len(examples)] for i in range(batch_size)], cells_MG)
+        batch, drawn = next(batches)
         generator = torch.Generator().manual_seed(number)
         if encoding:
-            loss_of = objectives.encoder_loss(model, batch, read, generator, side)
+            loss_of = objectives.encoder_loss(model, batch, read, generator, drawn)
         else:
             loss_of = objectives.decoder_loss(
                 model, batch, read, generator, told=config.told, coverage=config.coverage, findings=0.0
@@ -86,7 +94,7 @@ def measure(case: str, studies: int, threads: int, batch_size: int) -> dict[str,
         optimiser.step()
 
     step(0)  # the first one allocates
-    loading, steps = 0.0, max(2, studies // batch_size)
+    loading = 0.0
     started = time.perf_counter()
     for number in range(steps):
         step(number + 1)

@@ -22,7 +22,8 @@ import torch
 from numpy.typing import NDArray
 
 from hilum import explain, faithfulness
-from hilum.data.batches import load_films, ordered_views
+from hilum.data.batches import ordered_views
+from hilum.data.films import load_films
 from hilum.data.manifest import Dataset
 from hilum.imaging.geometry import Placement, mass_box
 from hilum.metrics import faithfulness as curves

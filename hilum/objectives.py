@@ -17,16 +17,8 @@ from sklearn.metrics import average_precision_score, f1_score, roc_auc_score
 from torch import Tensor, nn
 
 from hilum import atomic, consistency
-from hilum.data.batches import (
-    PROJECTION_INDEX,
-    Batch,
-    Example,
-    Films,
-    collate,
-    in_chunks,
-    ordered_views,
-    true_aspect,
-)
+from hilum.data.batches import PROJECTION_INDEX, Batch, Example, collate, in_chunks, ordered_views
+from hilum.data.films import Films, true_aspect
 from hilum.data.manifest import Dataset
 from hilum.decoding import SearchConfig, greedy
 from hilum.device import CPU, lookup
@@ -337,13 +329,13 @@ PartLoss = Callable[[slice], Tensor]
 
 
 def encoder_loss(
-    model: ReportModel, batch: Batch, read: Reader, generator: torch.Generator, side: int,
+    model: ReportModel, batch: Batch, read: Reader, generator: torch.Generator, drawn: Draws | None,
     places: Mapping[str, Tensor] | None = None, places_weight: float = 0.0,
 ) -> PartLoss:  # fmt: skip
-    """Findings read off augmented films of ``side`` pixels; with ``drawn_places``, ``places_weight`` times
-    ``places_loss`` besides. What is drawn at random is drawn for the whole batch."""
+    """Findings read off films that are augmented by what was ``drawn`` for those of the batch, in their order (None:
+    as they are); with ``drawn_places``, ``places_weight`` times ``places_loss`` besides. What ``generator`` draws is
+    drawn for the whole batch."""
     films_B = (batch.rows_BI >= 0).sum(1)
-    drawn = Draws.of(int(films_B.sum()), side, side, generator)
     varied = vary(batch, generator)
     counts = Counts.of(batch, model.head.sided_F)
     places = places if places_weight else None
@@ -352,7 +344,7 @@ def encoder_loss(
     def of_part(studies: slice) -> Tensor:
         first = int(films_B[: studies.start].sum())
         films = slice(first, first + int(films_B[studies].sum()))
-        features_BIGD = read(batch.rows_BI[studies], drawn.part(films))
+        features_BIGD = read(batch.rows_BI[studies], None if drawn is None else drawn.part(films))
         some = varied.part(studies).to(model.device)
         logits_BF, attention_BFN, placed_BND = model.read_findings(
             features_BIGD, some.cells_BIG, some.projection_BI

@@ -22,15 +22,12 @@ from hilum.data.batches import (
     MAX_VIEWS,
     PROJECTION_INDEX,
     SECTIONS,
-    Films,
     background,
     in_chunks,
-    load_films,
     ordered_views,
     pad_rows,
-    quantise,
-    true_aspect,
 )
+from hilum.data.films import Films, load_films, quantise, true_aspect
 from hilum.data.manifest import Dataset
 from hilum.decoding import beam_search, rescored, sample
 from hilum.device import CPU

@@ -3,9 +3,9 @@
 Stage "encoder" teaches encoder, neck and findings head to read the findings off the films (augmented, never
 flipped). Then the encoder is frozen, the features of every film are cached, and stage "decoder" teaches the
 decoder to write. Where a recipe says so, stage "reward" goes on with it: drafts are sampled and learnt from by what
-they are worth (``hilum.rewards``). What is random in a step is a function of (seed, stage, step) alone, so a run
-that was killed continues exactly: the finished weights are those of an uninterrupted run, bit for bit (same
-machine, same number of threads).
+they are worth (``hilum.rewards``). How a film is augmented is a function of (seed, epoch, its row) alone, and what
+else is random in a step one of (seed, stage, step), so a run that was killed continues exactly: the finished weights
+are those of an uninterrupted run, bit for bit (same machine, same number of threads).
 """
 
 from __future__ import annotations
@@ -30,11 +30,13 @@ from torch import Tensor, nn
 from hilum import allocator, atomic, checkpoints, objectives, parallel, rewards
 from hilum.averaging import WeightAverage
 from hilum.data import codes, manifest, splits
-from hilum.data.batches import SECTIONS, Batch, Example, collate, epoch_order, example, load_films, seed_of
+from hilum.data.batches import SECTIONS, Batch, Example, epoch_order, example, prepared, seed_of
+from hilum.data.films import load_films
 from hilum.data.targets import HEAD_FINDINGS
 from hilum.decoding import SearchConfig
 from hilum.device import CPU, compute_alike, on_cpu
 from hilum.errors import DataError, InputError, Interrupted, TrainingError
+from hilum.imaging.augment import Draws
 from hilum.metrics.frequencies import Frequencies
 from hilum.models.decoders import begin_with
 from hilum.models.encoders import EncoderShape, weights
@@ -50,6 +52,8 @@ from hilum.text.tokenizer import Tokenizer
 BEST = {stage: f"best-{stage}.pt" for stage in ("encoder", "decoder", "reward")}
 """One a stage: until the first state of a stage is saved, the last state of the stage before needs its own."""
 RELEASE_STEPS = 25
+AHEAD = 1
+"""Threads that put the next batch together while this one is computed; what is computed does not depend on it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -247,10 +251,10 @@ def _train(
                 else None
             )
 
-            def encoder_loss(batch: Batch, step: int) -> PartLoss:
-                generator, side = _generator(config, "encoder", step), shape.image_size
+            def encoder_loss(batch: Batch, drawn: Draws | None, step: int) -> PartLoss:
+                generator = _generator(config, "encoder", step)
                 return objectives.encoder_loss(
-                    model, batch, see, generator, side, places, config.drawn_places
+                    model, batch, see, generator, drawn, places, config.drawn_places
                 )
 
             def encoder_score() -> dict[str, float]:
@@ -260,6 +264,7 @@ def _train(
             _run_stage(
                 config, config.encoder, model, model.learning_parameters(), progress, seen, cells,
                 encoder_loss, encoder_score, saved, files, team,
+                side=0 if shape.trainable == 0 else shape.image_size,  # films behind cached maps do not change
             )  # fmt: skip
             saved, progress = None, _Progress("decoder")
         features_MGD = team.in_turn(lambda: objectives.cached_features(model, films, data / "cache"))
@@ -275,7 +280,7 @@ def _train(
         steps = config.decoder.epochs * math.ceil(len(examples) / config.decoder.batch_size)
         told_last = config.told if config.told_last is None else config.told_last
 
-        def decoder_loss(batch: Batch, step: int) -> PartLoss:
+        def decoder_loss(batch: Batch, _: Draws | None, step: int) -> PartLoss:
             generator = _generator(config, "decoder", step)
             return objectives.decoder_loss(
                 model, batch, read, generator,
@@ -301,8 +306,8 @@ def _train(
             reports = {study.id: rewards.joined(objectives.texts(study)) for study in learning}
             judge = rewards.Judge(config.reward, list(reports.values()))
 
-            def reward_loss(batch: Batch, step: int) -> PartLoss:
-                generator, words = _generator(config, "reward", step), decoder_loss(batch, step)
+            def reward_loss(batch: Batch, _: Draws | None, step: int) -> PartLoss:
+                generator, words = _generator(config, "reward", step), decoder_loss(batch, None, step)
 
                 def of_part(studies: slice) -> Tensor:
                     part = batch.part(studies)
@@ -372,10 +377,13 @@ class _Files:
 def _run_stage(
     config: TrainConfig, stage: StageConfig, model: ReportModel, trained: Sequence[nn.Parameter],
     progress: _Progress, examples: Sequence[Example], cells_MG: NDArray[np.bool_],
-    loss_of: Callable[[Batch, int], PartLoss], score: Callable[[], dict[str, float]],
-    saved: dict[str, Any] | None, files: _Files, team: parallel.Team,
+    loss_of: Callable[[Batch, Draws | None, int], PartLoss], score: Callable[[], dict[str, float]],
+    saved: dict[str, Any] | None, files: _Files, team: parallel.Team, side: int = 0,
 ) -> None:  # fmt: skip
-    """The loop. Leaves the best epoch's weights (by ``score()["score"]``) in ``model``."""
+    """The loop. Leaves the best epoch's weights (by ``score()["score"]``) in ``model``.
+
+    Films, of ``side`` pixels, are augmented; where it is 0 none are.
+    """
     model.requires_grad_(False)
     for parameter in trained:
         parameter.requires_grad_(True)
@@ -410,16 +418,18 @@ def _run_stage(
         started = time.monotonic()
         order = epoch_order(lengths, stage.batch_size, config.seed, progress.epoch)
         what = f"{progress.stage} epoch {progress.epoch + 1}/{stage.epochs}"
-        ahead = order[progress.batch :]
-        for chosen in track(ahead, what, len(order), progress.batch) if team.first else ahead:
+        batches = prepared(
+            examples, cells_MG, order[progress.batch :],
+            seed=config.seed, epoch=progress.epoch, side=side, workers=AHEAD,
+        )  # fmt: skip
+        for batch, drawn in track(batches, what, len(order), progress.batch) if team.first else batches:
             model.train()
             torch.manual_seed(_seed(config, progress.stage, progress.step) + team.rank)  # dropout
             for group in optimiser.param_groups:
                 group["lr"] = stage.rate * _schedule(progress.step, total, stage.warmup)
-            batch = collate([examples[index] for index in chosen], cells_MG)
             optimiser.zero_grad(set_to_none=True)
-            loss_of_part, loss = loss_of(batch, progress.step), 0.0
-            for part in team.share(len(chosen), stage.micro_batch):
+            loss_of_part, loss = loss_of(batch, drawn, progress.step), 0.0
+            for part in team.share(len(batch.studies), stage.micro_batch):
                 with arithmetic.forward():
                     part_loss = loss_of_part(part)
                 arithmetic.backward(part_loss)

@@ -14,6 +14,7 @@ ROOMS = [
     "study",
     "atomic",
     "progress",
+    "ahead",
     "allocator",
     "device",
     "precision",
@@ -57,7 +58,7 @@ ROOMS = [
     "cli",
     "__main__",
 ]
-NO_TORCH = {"errors", "study", "atomic", "progress", "allocator", "text", "metrics", "consensus"}
+NO_TORCH = {"errors", "study", "atomic", "progress", "ahead", "allocator", "text", "metrics", "consensus"}
 MODULES = sorted(PACKAGE.rglob("*.py"))
 
 

@@ -5,14 +5,12 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hilum.data import batches
-from hilum.data.manifest import Dataset, DatasetInfo
-from hilum.errors import DataError
+from hilum.data.films import load_films
 from hilum.study import Projection, Study, View
 from hilum.text.tokenizer import END, PAD, START, UNKNOWN, Tokenizer
 from tests import made
@@ -42,40 +40,9 @@ def test_epochs_differ_and_pools_keep_lengths_together() -> None:
     assert padded < 1.15 * sum(lengths)
 
 
-def test_films_are_decoded_once_and_the_cache_knows_what_made_it(tmp_path: Path) -> None:
-    dataset = made.dataset(tmp_path, 4)
-    films = batches.load_films(dataset, 32, 2, tmp_path / "cache")
-    assert films.pixels_MHW.shape == (6, 32, 32) and films.cells_MG.all()
-    again = batches.load_films(dataset, 32, 2, tmp_path / "cache")
-    assert again.key == films.key and len(list((tmp_path / "cache").iterdir())) == 2
-    assert batches.load_films(dataset, 48, 2, tmp_path / "cache").key != films.key
-    path = dataset.path(dataset.studies[0].views[0])
-    path.write_bytes(dataset.path(dataset.studies[1].views[0]).read_bytes())
-    changed = batches.load_films(dataset, 32, 2, tmp_path / "cache")
-    assert changed.key != films.key
-    assert (changed.pixels_MHW[0] == changed.pixels_MHW[films.row["1", "1-frontal"]]).all()
-
-
-def test_the_true_aspect_is_restored(tmp_path: Path) -> None:
-    dataset = made.dataset(tmp_path, 1)
-    view = dataset.studies[0].views[0]
-    tall = View(view.id, view.projection, view.file, height=2000, width=1000)
-    stretched = Dataset(tmp_path, dataset.info, (Study("0", (tall,)),))
-    films = batches.load_films(stretched, 32, 4, tmp_path / "cache")
-    cells = films.cells_MG[0].reshape(4, 4)
-    assert cells[:, 1:3].all() and not cells[:, [0, 3]].any()
-    assert films.pixels_MHW[0][:, 8:24].min() > 0 and films.pixels_MHW[0][:, :8].max() == 0
-
-
-def test_a_data_set_without_films_is_refused(tmp_path: Path) -> None:
-    info = DatasetInfo("text", "made", "none", simulated=False)
-    with pytest.raises(DataError, match="no films"):
-        batches.load_films(Dataset(tmp_path, info, (Study("a", (View("v"),)),)), 32, 2, tmp_path)
-
-
 def test_collate_pads_and_says_what_is_there(tmp_path: Path) -> None:
     dataset = made.dataset(tmp_path, 2)  # study 0 has one view, study 1 two
-    films = batches.load_films(dataset, 32, 2, tmp_path / "cache")
+    films = load_films(dataset, 32, 2, tmp_path / "cache")
     tokenizer = Tokenizer.train(["the lungs are clear ."], min_count=1)
     examples = [
         batches.example(study, films, tokenizer, texts, 20)
@@ -126,7 +93,7 @@ def test_a_background_is_marks_and_words() -> None:
 
 def test_backgrounds_are_padded_behind_their_words(tmp_path: Path) -> None:
     dataset = made.dataset(tmp_path, 3)
-    films = batches.load_films(dataset, 32, 2, tmp_path / "cache")
+    films = load_films(dataset, 32, 2, tmp_path / "cache")
     tokenizer = Tokenizer.train(["cough ."], min_count=1)
     asked = [study if study.id != "1" else replace(study, indication="") for study in dataset.studies]
     examples = [
@@ -137,3 +104,76 @@ def test_backgrounds_are_padded_behind_their_words(tmp_path: Path) -> None:
     assert batch.background_BS.tolist() == [row, [PAD] * len(row), row]
     unasked = [batches.example(study, films, tokenizer, ("", ""), 20) for study in dataset.studies]
     assert batches.collate(unasked, films.cells_MG).background_BS.shape == (3, 0)
+
+
+def drawn_films(
+    examples: list[batches.Example], cells: np.ndarray, order: list[list[int]], **where: int
+) -> dict[int, tuple[bytes, bytes]]:
+    """By row of the film: what chance says of it."""
+    drawn_of: dict[int, tuple[bytes, bytes]] = {}
+    for batch, drawn in batches.prepared(examples, cells, order, side=8, **where):
+        assert drawn is not None
+        for place, row in enumerate(batch.rows_BI[batch.rows_BI >= 0].tolist()):
+            drawn_of[row] = (
+                drawn.uniform_8B[:, place].numpy().tobytes(),
+                drawn.noise_B1HW[place].numpy().tobytes(),
+            )
+    return drawn_of
+
+
+def made_examples(count: int = 23) -> tuple[list[batches.Example], np.ndarray]:
+    """Studies with one, two or three films, made up."""
+    rows = iter(range(10 * count))
+    known = np.zeros(2, np.float32)
+    examples = []
+    for number in range(count):
+        films = tuple(next(rows) for _ in range(1 + number % 3))
+        tokens = (START, *range(4, 5 + number % 7), END)
+        examples.append(
+            batches.Example(
+                str(number), films, (0,) * len(films), tokens, known, (), known, (False,) * len(tokens)
+            )
+        )
+    return examples, np.ones((10 * count, 4), np.bool_)
+
+
+def test_batches_are_alike_whatever_the_number_of_workers() -> None:
+    examples, cells = made_examples()
+    order = batches.epoch_order([len(one.tokens) for one in examples], 4, seed=5, epoch=2)
+
+    def all_of(workers: int) -> list[bytes]:
+        found = []
+        for batch, drawn in batches.prepared(
+            examples, cells, order, seed=5, epoch=2, side=8, workers=workers
+        ):
+            assert drawn is not None
+            tensors = [batch.rows_BI, batch.tokens_BT, batch.cells_BIG, drawn.uniform_8B, drawn.noise_B1HW]
+            found.append(
+                " ".join(batch.studies).encode() + b"".join(one.numpy().tobytes() for one in tensors)
+            )
+        return found
+
+    plain = all_of(0)
+    assert len(plain) == len(order)
+    for workers in (1, 2, 3):
+        assert all_of(workers) == plain
+
+
+def test_the_chance_of_a_film_is_a_function_of_seed_epoch_and_row_alone() -> None:
+    examples, cells = made_examples()
+    order = batches.epoch_order([len(one.tokens) for one in examples], 4, seed=5, epoch=2)
+    whole = drawn_films(examples, cells, order, seed=5, epoch=2)
+    assert len(set(whole.values())) == len(whole) == sum(len(one.rows) for one in examples)
+    assert drawn_films(examples, cells, [list(range(23))], seed=5, epoch=2) == whole  # one batch of all
+    assert drawn_films(examples, cells, [[n] for n in reversed(range(23))], seed=5, epoch=2) == whole
+    rest = drawn_films(examples, cells, order[2:], seed=5, epoch=2)  # resumed after two batches
+    assert rest and all(whole[row] == drawn for row, drawn in rest.items())
+    for other in ({"seed": 5, "epoch": 3}, {"seed": 6, "epoch": 2}):
+        assert not set(drawn_films(examples, cells, order, **other).values()) & set(whole.values())
+
+
+def test_no_chance_is_drawn_where_nothing_is_augmented() -> None:
+    examples, cells = made_examples(3)
+    assert [drawn for _, drawn in batches.prepared(examples, cells, [[0], [1, 2]], seed=0, epoch=0)] == [
+        None
+    ] * 2

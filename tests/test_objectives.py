@@ -11,6 +11,7 @@ from sklearn.metrics import roc_auc_score
 
 from hilum import objectives
 from hilum.data import batches
+from hilum.data.films import Films, load_films
 from hilum.models.report_model import ReportModel
 from hilum.text.tokenizer import PAD
 from tests import made
@@ -22,9 +23,9 @@ def model() -> ReportModel:
 
 
 @pytest.fixture
-def batch(tmp_path: Path, model: ReportModel) -> tuple[batches.Batch, batches.Films]:
+def batch(tmp_path: Path, model: ReportModel) -> tuple[batches.Batch, Films]:
     dataset = made.dataset(tmp_path, 8)
-    films = batches.load_films(dataset, made.SIDE, model.grid, tmp_path / "cache")
+    films = load_films(dataset, made.SIDE, model.grid, tmp_path / "cache")
     tokenizer = made.untrained_run().tokenizer
     examples = [
         batches.example(study, films, tokenizer, objectives.texts(study), 30) for study in dataset.studies
@@ -32,7 +33,7 @@ def batch(tmp_path: Path, model: ReportModel) -> tuple[batches.Batch, batches.Fi
     return batches.collate(examples, films.cells_MG), films
 
 
-def test_varied_views_keep_one_and_never_gain_any(batch: tuple[batches.Batch, batches.Films]) -> None:
+def test_varied_views_keep_one_and_never_gain_any(batch: tuple[batches.Batch, Films]) -> None:
     one, _ = batch
     alone = untold = 0
     for seed in range(40):
@@ -49,7 +50,7 @@ def test_varied_views_keep_one_and_never_gain_any(batch: tuple[batches.Batch, ba
     assert (same.cells_BIG == again.cells_BIG).all() and (same.projection_BI == again.projection_BI).all()
 
 
-def test_some_studies_are_shown_without_their_background(batch: tuple[batches.Batch, batches.Films]) -> None:
+def test_some_studies_are_shown_without_their_background(batch: tuple[batches.Batch, Films]) -> None:
     one, _ = batch
     asked_BS = torch.randint(5, 9, (len(one.studies), 4))
     asking = replace(one, background_BS=asked_BS)
@@ -64,7 +65,7 @@ def test_some_studies_are_shown_without_their_background(batch: tuple[batches.Ba
     assert 0.08 < gone / (60 * len(one.studies)) < 0.25
 
 
-def test_the_coverage_is_of_the_films_alone(batch: tuple[batches.Batch, batches.Films]) -> None:
+def test_the_coverage_is_of_the_films_alone(batch: tuple[batches.Batch, Films]) -> None:
     one, films = batch
     run = made.untrained_run(background=("indication",))
     mark = len(run.tokenizer)
@@ -84,7 +85,7 @@ def test_the_coverage_is_of_the_films_alone(batch: tuple[batches.Batch, batches.
 
 
 def test_films_and_cached_features_read_the_same(
-    batch: tuple[batches.Batch, batches.Films], model: ReportModel, tmp_path: Path
+    batch: tuple[batches.Batch, Films], model: ReportModel, tmp_path: Path
 ) -> None:
     one, films = batch
     cached = objectives.cached_features(model, films, tmp_path / "cache")
@@ -96,7 +97,7 @@ def test_films_and_cached_features_read_the_same(
 
 
 def test_the_cache_of_features_knows_the_weights_that_made_it(
-    batch: tuple[batches.Batch, batches.Films], tmp_path: Path
+    batch: tuple[batches.Batch, Films], tmp_path: Path
 ) -> None:
     _, films = batch
     model = made.untrained_run().model
@@ -111,7 +112,7 @@ def test_the_cache_of_features_knows_the_weights_that_made_it(
 
 
 def test_a_frozen_encoder_is_read_out_of_its_cached_maps(
-    batch: tuple[batches.Batch, batches.Films], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    batch: tuple[batches.Batch, Films], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     one, films = batch
     free = made.untrained_run().model
@@ -158,9 +159,7 @@ def test_sides_have_a_mean_of_their_own() -> None:
     assert loss.item() == pytest.approx(findings.item() + objectives.SIDES * sides.item(), rel=1e-5)
 
 
-def test_padding_does_not_count_as_words(
-    batch: tuple[batches.Batch, batches.Films], model: ReportModel
-) -> None:
+def test_padding_does_not_count_as_words(batch: tuple[batches.Batch, Films], model: ReportModel) -> None:
     one, films = batch
     memory, _ = model.remember(
         objectives.film_reader(model, films.pixels_MHW)(one.rows_BI, None), one.cells_BIG, one.projection_BI
@@ -249,7 +248,7 @@ def test_decisions_are_the_logits_of_the_thresholds() -> None:
     torch.testing.assert_close(torch.sigmoid(logits), torch.tensor([0.5, 0.2]))
 
 
-def test_perfect_drafts_score_one(batch: tuple[batches.Batch, batches.Films], tmp_path: Path) -> None:
+def test_perfect_drafts_score_one(batch: tuple[batches.Batch, Films], tmp_path: Path) -> None:
     said = objectives.report_states("there is a left pleural effusion .", "cardiomegaly .")
     assert said["Pleural Effusion"] == "present" and said["Cardiomegaly"] == "present"
 
@@ -284,7 +283,7 @@ def test_the_head_is_shown_where_findings_were_drawn(tmp_path: Path) -> None:
 
 
 def test_words_that_state_a_finding_weigh_more(
-    batch: tuple[batches.Batch, batches.Films], model: ReportModel
+    batch: tuple[batches.Batch, Films], model: ReportModel
 ) -> None:
     """Twice the weight is the same as the same tokens counted twice."""
     one, films = batch

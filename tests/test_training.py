@@ -100,6 +100,19 @@ def test_a_killed_run_continues_exactly(tmp_path: Path) -> None:
     assert not (run / "resume.pt").exists() and not list(run.glob("best*"))
 
 
+def test_batches_made_ahead_change_no_weight(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    made.dataset(tmp_path / "data", 30)
+    short = StageConfig(epochs=2, batch_size=4, rate=1e-3)
+    found = []
+    for workers in (0, 3):
+        monkeypatch.setattr(training, "AHEAD", workers)
+        training.train(
+            replace(tiny(), encoder=short, decoder=short), tmp_path / "data", tmp_path / str(workers)
+        )
+        found.append(weights(tmp_path / str(workers)))
+    assert found[0] == found[1]
+
+
 def test_killed_between_the_best_weights_and_the_state_that_speaks_of_them(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -6,7 +6,8 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from hilum.data.batches import PROJECTION_INDEX, Films, ordered_views
+from hilum.data.batches import PROJECTION_INDEX, ordered_views
+from hilum.data.films import Films
 from hilum.study import Study
 from hilum.text import mesh_words
 from hilum.text.mesh_words import NORMAL

@@ -17,7 +17,8 @@ from hilum.cascade import runs
 from hilum.cascade.cases import Case, cases
 from hilum.cascade.training import features, film_seer
 from hilum.data import manifest, splits
-from hilum.data.batches import PROJECTION_INDEX, Films, load_films
+from hilum.data.batches import PROJECTION_INDEX
+from hilum.data.films import Films, load_films
 from hilum.errors import DataError, InputError
 from hilum.metrics import intervals, nlg
 from hilum.metrics.intervals import Difference, Interval, Statistics

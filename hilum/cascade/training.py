@@ -25,7 +25,8 @@ from hilum.cascade import runs
 from hilum.cascade.cases import SHARE, Case, cases, frequent_diseases
 from hilum.cascade.joint import joint_labels
 from hilum.data import manifest, splits
-from hilum.data.batches import Films, in_chunks, load_films, seed_of
+from hilum.data.batches import in_chunks, seed_of
+from hilum.data.films import Films, load_films
 from hilum.device import CPU, compute_alike
 from hilum.errors import DataError, InputError, TrainingError
 from hilum.imaging.augment import augment

@@ -1,13 +1,10 @@
-"""From a data set to tensors: decoded films, and batches whose order is a function of (seed, epoch) alone."""
+"""From a data set to tensors: batches whose order, and whose films' chance, are functions of (seed, epoch, index)."""
 
 from __future__ import annotations
 
 import hashlib
-import json
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass, fields, replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,14 +12,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from hilum import atomic
+from hilum import ahead
 from hilum.data.codes import targets as targets_of_codes
-from hilum.data.manifest import Dataset
+from hilum.data.films import Films
 from hilum.data.targets import targets
-from hilum.errors import DataError
-from hilum.imaging.geometry import fit_square
-from hilum.imaging.pixels import read_film
-from hilum.progress import track
+from hilum.imaging.augment import Draws
 from hilum.study import Projection, Study, View
 from hilum.text import emphasis
 from hilum.text.normal import normalise
@@ -30,7 +24,6 @@ from hilum.text.tokenizer import PAD, Tokenizer
 
 PROJECTION_INDEX = {Projection.FRONTAL: 0, Projection.LATERAL: 1, Projection.UNKNOWN: 2}
 MAX_VIEWS = 5
-WORKERS = 2
 SECTIONS: dict[str, Callable[[Study], str]] = {
     "indication": lambda study: study.indication,
     "history": lambda study: study.history,
@@ -39,19 +32,6 @@ SECTIONS: dict[str, Callable[[Study], str]] = {
 """What is known of a study before its films are read; COMPARISON says whether there are earlier ones."""
 MAX_WORDS = 60
 """So many words of a section are read; the longest indication of Open-i has 34."""
-
-
-@dataclass(frozen=True, slots=True)
-class Films:
-    """Every film of a data set, fitted to a square: the rows of one array.
-
-    ``pixels_MHW`` uint8, ``cells_MG`` bool (the grid cells that show film), ``row`` from (study id, view id).
-    """
-
-    pixels_MHW: NDArray[np.uint8]
-    cells_MG: NDArray[np.bool_]
-    row: dict[tuple[str, str], int]
-    key: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,69 +90,6 @@ def ordered_views(study: Study) -> list[View]:
     """The at most five views with films that the model sees, frontal first, whatever the order in the source."""
     views = [view for view in study.views if view.file is not None]
     return sorted(views, key=lambda view: (PROJECTION_INDEX[view.projection], view.id))[:MAX_VIEWS]
-
-
-def true_aspect(view: View) -> float | None:
-    """Height over width of the film as it was taken; None where only the file can say."""
-    return view.height / view.width if view.height and view.width else None
-
-
-def quantise(pixels_HW: NDArray[np.float32]) -> NDArray[np.uint8]:
-    """[0, 1] to 0 … 255: what is cached, and what is drafted from, so that both see the same."""
-    levels: NDArray[np.uint8] = np.rint(pixels_HW * 255.0).astype(np.uint8)
-    return levels
-
-
-def load_films(dataset: Dataset, size: int, grid: int, cache: Path) -> Films:
-    """Decodes every film of ``dataset`` once, into a file under ``cache`` that later calls map into memory.
-
-    The file's name holds what made it: the views, their files' sizes and times, ``size`` and ``grid``. Raises
-    ImageError for the first film that cannot be read, DataError where there is none.
-    """
-    views = [(study, view) for study in dataset.studies for view in study.views if view.file is not None]
-    if not views:
-        raise DataError("it holds no films", where=dataset.root, fix="import images or draw the phantom")
-    key = _films_key(dataset, views, size, grid)
-    pixels_path, cells_path = cache / f"films-{key}.npy", cache / f"cells-{key}.npy"
-    if not (pixels_path.is_file() and cells_path.is_file()):
-        _decode(dataset, views, size, grid, pixels_path, cells_path)
-    row = {(study.id, view.id): index for index, (study, view) in enumerate(views)}
-    return Films(np.load(pixels_path, mmap_mode="r"), np.load(cells_path), row, key)
-
-
-def _decode(
-    dataset: Dataset, views: Sequence[tuple[Study, View]], size: int, grid: int, pixels_path: Path,
-    cells_path: Path,
-) -> None:  # fmt: skip
-    def one(item: tuple[Study, View]) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
-        view = item[1]
-        film = read_film(dataset.path(view))
-        aspect = true_aspect(view) or film.aspect
-        square_HW, placement = fit_square(film.pixels_HW, size, aspect)
-        return quantise(square_HW), placement.cells_in_film(grid, grid).ravel()
-
-    cells_MG = np.zeros((len(views), grid * grid), np.bool_)
-    with atomic.replacing(pixels_path) as temporary, ThreadPoolExecutor(WORKERS) as pool:
-        pixels_MHW = np.lib.format.open_memmap(
-            temporary, mode="w+", dtype=np.uint8, shape=(len(views), size, size)
-        )
-        for index, (pixels, cells) in enumerate(track(pool.map(one, views), "decoding films", len(views))):
-            pixels_MHW[index], cells_MG[index] = pixels, cells
-        pixels_MHW.flush()
-    with atomic.replacing(cells_path) as temporary:
-        np.save(temporary, cells_MG)
-
-
-def _films_key(dataset: Dataset, views: Sequence[tuple[Study, View]], size: int, grid: int) -> str:
-    described = []
-    for study, view in views:
-        status = dataset.path(view).stat() if dataset.path(view).is_file() else None
-        if status is None:
-            raise DataError(f"study {study.id}: no file {view.file}", where=dataset.root)
-        described.append(
-            [study.id, view.id, view.file, view.height, view.width, status.st_size, status.st_mtime_ns]
-        )
-    return hashlib.sha256(json.dumps([described, size, grid]).encode()).hexdigest()[:16]
 
 
 def background(study: Study, tokenizer: Tokenizer, sections: Sequence[str]) -> tuple[int, ...]:
@@ -270,6 +187,27 @@ def collate(examples: Sequence[Example], cells_MG: NDArray[np.bool_]) -> Batch:
         codes_BC=torch.from_numpy(np.stack([example.codes_C for example in examples])),
         stating_BT=pad_rows([example.stating for example in examples]).bool(),
     )
+
+
+def prepared(
+    examples: Sequence[Example], cells_MG: NDArray[np.bool_], order: Sequence[Sequence[int]], *, seed: int,
+    epoch: int, side: int = 0, workers: int = 1,
+) -> Generator[tuple[Batch, Draws | None], None, None]:  # fmt: skip
+    """The batches of ``order``, and what chance says of their films (of ``side`` pixels; None where it is 0).
+
+    A film's chance is a function of (seed, epoch, its row) alone: it does not matter in which batch it comes, from
+    where an epoch is resumed, or how many ``workers`` (threads; 0: this one) make the next batches while this one
+    is computed. Of those there are at most one more than workers.
+    """
+
+    def one(chosen: Sequence[int]) -> tuple[Batch, Draws | None]:
+        batch = collate([examples[index] for index in chosen], cells_MG)
+        if not side:
+            return batch, None
+        rows = batch.rows_BI[batch.rows_BI >= 0].tolist()
+        return batch, Draws.each([seed_of(seed, "film", epoch, row) for row in rows], side, side)
+
+    return ahead.in_order(one, order, workers, workers + 1)
 
 
 def in_chunks(count: int, size: int) -> Iterator[range]:

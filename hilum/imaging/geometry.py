@@ -146,8 +146,8 @@ def area_mean(pixels_HW: Pixels, height: int, width: int) -> Pixels:
     which would fight with those that decode.
     """
     if pixels_HW.size < _LARGE:
-        small_HW: Pixels = cv2.resize(pixels_HW, (width, height), interpolation=cv2.INTER_AREA)
-        return small_HW
+        small_hw: npt.NDArray[Any] = cv2.resize(pixels_HW, (width, height), interpolation=cv2.INTER_AREA)
+        return small_hw
     rows_hW = np.empty((height, pixels_HW.shape[1]), np.float32)
     for row, first, weights in _shares(pixels_HW.shape[0], height, 1):
         np.einsum("r,rw->w", weights[0], pixels_HW[first : first + weights.shape[1]], out=rows_hW[row])
