@@ -68,7 +68,8 @@ def write(case: str, folder: Path) -> list[str]:
         if suffix == "dcm":
             write_dicom(greys, path)
         else:
-            cv2.imwrite(str(path), greys if case == "png_12" else eight, [cv2.IMWRITE_JPEG_QUALITY, 92])
+            quality = [cv2.IMWRITE_JPEG_QUALITY, 92] if suffix == "jpg" else []
+            cv2.imwrite(str(path), greys if case == "png_12" else eight, quality)
         data.append(path.read_bytes())
         path.unlink()
     names = [f"{number:04}.{suffix}" for number in range(CASES[case])]
@@ -94,16 +95,31 @@ def write_dicom(greys: np.ndarray, path: Path) -> None:
 
 def timed(work: Callable[[], Any]) -> tuple[float, float]:
     """Seconds by the clock, and of processor time with that of child processes."""
-    before, started = os.times(), time.perf_counter()
+    before, started = processor_seconds(), time.perf_counter()
     work()
-    seconds, after = time.perf_counter() - started, os.times()
-    return seconds, sum(after[:4]) - sum(before[:4])
+    seconds = time.perf_counter() - started
+    return seconds, processor_seconds() - before
+
+
+def processor_seconds() -> float:
+    """Of this process and of the children that still run (they are kept to read DICOM), with those these had."""
+    ticks = 0.0
+    for children in Path("/proc/self/task").glob("*/children"):
+        for child in children.read_text().split():
+            ticks += sum(map(int, Path(f"/proc/{child}/stat").read_text().rpartition(")")[2].split()[11:15]))
+    return sum(os.times()[:4]) + ticks / os.sysconf("SC_CLK_TCK")
 
 
 def memory(what: str) -> float:
     """MiB of this process, as Linux counts them: ``VmRSS`` now, ``VmHWM`` at most."""
     lines = Path("/proc/self/status").read_text().splitlines()
     return next(int(line.split()[1]) for line in lines if line.startswith(what)) / 1024
+
+
+def decode_all(folder: Path, files: list[str], workers: int) -> None:
+    """Decodes and drops every film."""
+    paths = [folder / name for name in files]
+    assert all(ahead.in_order(lambda path: read_film(path).kind, paths, workers, 2 * workers))
 
 
 def measure(folder: Path, workers: int, size: int, rounds: int) -> dict[str, float]:
@@ -122,14 +138,9 @@ def measure(folder: Path, workers: int, size: int, rounds: int) -> dict[str, flo
     order = [list(range(start, min(start + BATCH, len(files)))) for start in range(0, len(files), BATCH)]
     times: dict[str, list[tuple[float, float]]] = {"decode": [], "batches": [], "epoch": []}
     pixels = read_film(folder / files[0]).pixels_HW.size
+    decode_all(folder, files, workers)  # what is started once is started
     Path("/proc/self/clear_refs").write_text("5")  # the peak is counted from now on
     base = memory("VmRSS")
-
-    def decode() -> None:
-        for _ in ahead.in_order(
-            lambda path: read_film(path).kind, [folder / name for name in files], workers, 2 * workers
-        ):
-            pass
 
     def epoch(films: Films, number: int) -> None:
         shown = 0
@@ -141,7 +152,7 @@ def measure(folder: Path, workers: int, size: int, rounds: int) -> dict[str, flo
 
     for number in range(rounds):
         with tempfile.TemporaryDirectory() as cache:
-            times["decode"].append(timed(decode))
+            times["decode"].append(timed(lambda: decode_all(folder, files, workers)))
             whole = timed(lambda: epoch(load_films(dataset, size, 5, Path(cache), workers), number))  # noqa: B023
             times["batches"].append(whole)
             films = load_films(dataset, size, 5, Path(cache))

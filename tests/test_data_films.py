@@ -6,7 +6,6 @@ import errno
 import fcntl
 import os
 import shutil
-import sys
 import threading
 import time
 from collections.abc import Callable
@@ -22,6 +21,7 @@ from hilum.data import films
 from hilum.data.films import load_films
 from hilum.data.manifest import Dataset, DatasetInfo
 from hilum.errors import DataError, ImageError
+from hilum.imaging import apart
 from hilum.imaging.film import Film
 from hilum.study import Study, View
 from tests import films as film_files
@@ -170,10 +170,13 @@ def test_a_decoder_that_dies_is_an_error_and_no_hang(tmp_path: Path, monkeypatch
     info = DatasetInfo("one", "made", "none", simulated=False)
     dataset = Dataset(tmp_path, info, (Study("a", (View("v", file="images/a.dcm"),)),))
     assert load_films(dataset, 32, 2, tmp_path / "good", 2).pixels_MHW.any()
-    dying = tmp_path / "dying"
-    dying.write_text("#!/bin/sh\nkill -9 $$\n")
-    dying.chmod(0o755)
-    monkeypatch.setattr(sys, "executable", str(dying))
+    ask = apart._Worker.ask
+
+    def dying(worker: apart._Worker, request: bytes) -> Any:
+        worker.process.kill()
+        return ask(worker, request)
+
+    monkeypatch.setattr(apart._Worker, "ask", dying)
     with pytest.raises(ImageError, match=r"a\.dcm"):
         load_films(dataset, 32, 2, tmp_path / "cache", 2)
 
