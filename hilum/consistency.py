@@ -9,7 +9,7 @@ Bayes risk decoding, Kumar and Byrne, NAACL 2004, with the head's decisions as t
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import NamedTuple
@@ -131,8 +131,13 @@ def said_in(sentence: str) -> Mapping[str, Statement]:
 def reading(text: str) -> dict[str, Statement]:
     """What ``text``, a normal form, says of each finding, as ``label`` reads it, sentence by sentence: present
     outweighs uncertain, uncertain outweighs absent; both sides make it bilateral. "No Finding" is left out."""
+    return reading_of(normal.sentences(text))
+
+
+def reading_of(sentences: Iterable[str]) -> dict[str, Statement]:
+    """The same of a text that is in sentences already."""
     found: dict[str, Statement] = {}
-    for sentence in normal.sentences(text):
+    for sentence in sentences:
         for name, said in said_in(sentence).items():
             before = found.get(name)
             if before is None or _WEIGHT[said.state] > _WEIGHT[before.state]:

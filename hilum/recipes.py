@@ -21,7 +21,7 @@ def openi() -> TrainConfig:
         model=ModelConfig(vocabulary=0, findings=(), image_size=160),
         encoder=StageConfig(epochs=8, batch_size=16, rate=6e-4, weight_decay=0.02, patience=3, average=0.998),
         decoder=StageConfig(epochs=10, batch_size=16, rate=3e-3, patience=6, average=0.995),
-        search=SearchConfig(beams=3, length_power=1.0, samples=16, temperature=0.8, consistent=True),
+        search=SearchConfig(beams=3, length_power=1.0, consistent=True),
         split="r2gen",
         see_outside=True,
         augment=1.4,
@@ -32,25 +32,28 @@ def openi() -> TrainConfig:
 
 
 def openi_decoder() -> TrainConfig:
-    """The same, but the drafts are the decoder's own, chosen by agreement with the findings head."""
-    return replace(openi(), name="openi-decoder", retrieval=None)
+    """The same, but the drafts are the decoder's own: of beams and samples the one that agrees best with the findings
+    head."""
+    base = openi()
+    search = replace(base.search, samples=16, temperature=0.8)
+    return replace(base, name="openi-decoder", retrieval=None, search=search)
 
 
 def openi_vectors() -> TrainConfig:
-    """The same, but the decoder's words start from word2vec's vectors of its training reports."""
-    return replace(openi(), name="openi-vectors", word_vectors=Method.WORD2VEC)
+    """``openi-decoder``, its words starting from word2vec's vectors of its training reports."""
+    return replace(openi_decoder(), name="openi-vectors", word_vectors=Method.WORD2VEC)
 
 
 def openi_indication() -> TrainConfig:
-    """The same as ``openi``, and what was asked and known before the films were taken is read beside them."""
-    base = openi()
+    """``openi-decoder``, and what was asked and known before the films were taken is read beside them."""
+    base = openi_decoder()
     model = replace(base.model, background=("indication", "comparison"))
     return replace(base, name="openi-indication", model=model)
 
 
 def openi_reward() -> TrainConfig:
-    """The same as ``openi``, and then the decoder learns from what its own drafts are worth."""
-    return replace(openi(), name="openi-reward", reward=RewardConfig())
+    """``openi-decoder``, and then the decoder learns from what its own drafts are worth."""
+    return replace(openi_decoder(), name="openi-reward", reward=RewardConfig())
 
 
 def openi_densenet() -> TrainConfig:
@@ -79,41 +82,46 @@ def openi_rad_dino() -> TrainConfig:
 
 
 def phantom() -> TrainConfig:
-    """The same reader on simulated films, at more pixels; its drafts are the decoder's own."""
+    """The same reader on simulated films, at more pixels."""
     base = openi()
     return replace(
-        base, name="phantom", split="clean", see_outside=False, codes=0, augment=1.0, emphasis=1.0, retrieval=None,
+        base, name="phantom", split="clean", see_outside=False, codes=0, augment=1.0, emphasis=1.0,
         model=replace(base.model, image_size=224), search=replace(base.search, consistent=False),
         encoder=StageConfig(epochs=8, batch_size=16, rate=5e-4, weight_decay=0.02, patience=3),
         decoder=StageConfig(epochs=12, batch_size=16, rate=3e-3, patience=6),
     )  # fmt: skip
 
 
+def phantom_decoder() -> TrainConfig:
+    """The same, but the drafts are the decoder's own, chosen as ``openi-decoder``'s are."""
+    base = phantom()
+    search = replace(base.search, samples=16, temperature=0.8)
+    return replace(base, name="phantom-decoder", retrieval=None, search=search)
+
+
 def phantom_reward() -> TrainConfig:
-    """The same on simulated films with the reward stage."""
-    return replace(phantom(), name="phantom-reward", reward=RewardConfig())
+    """The same with the reward stage."""
+    return replace(phantom_decoder(), name="phantom-reward", reward=RewardConfig())
 
 
-def with_gru(base: TrainConfig) -> TrainConfig:
+def with_gru(base: TrainConfig, name: str) -> TrainConfig:
     """``base``, but with GRU cells; nothing else differs."""
-    return replace(base, name=f"{base.name}-gru", model=replace(base.model, decoder="soft-gru"))
+    return replace(base, name=name, model=replace(base.model, decoder="soft-gru"))
 
 
-def with_hard_attention(base: TrainConfig) -> TrainConfig:
+def with_hard_attention(base: TrainConfig, name: str) -> TrainConfig:
     """``base``, but every word looks at one place, drawn from the attention.
 
     Without the doubly stochastic penalty, which is the soft attention's (arXiv 1502.03044, section 4.2.1).
     """
-    return replace(
-        base, name=f"{base.name}-hard", model=replace(base.model, decoder="hard-lstm"), coverage=0.0
-    )
+    return replace(base, name=name, model=replace(base.model, decoder="hard-lstm"), coverage=0.0)
 
 
-def with_transformer(base: TrainConfig) -> TrainConfig:
+def with_transformer(base: TrainConfig, name: str) -> TrainConfig:
     """``base``, but with a Transformer that writes, at the rate that it bears; without the penalty, too."""
     return replace(
         base,
-        name=f"{base.name}-transformer",
+        name=name,
         model=replace(base.model, decoder="transformer", hidden=4 * base.model.embedding),
         decoder=replace(base.decoder, rate=1e-3),
         coverage=0.0,
@@ -121,33 +129,33 @@ def with_transformer(base: TrainConfig) -> TrainConfig:
 
 
 def openi_gru() -> TrainConfig:
-    """``openi`` with GRU cells."""
-    return with_gru(openi())
+    """``openi-decoder`` with GRU cells."""
+    return with_gru(openi_decoder(), "openi-gru")
 
 
 def openi_hard() -> TrainConfig:
-    """``openi`` with hard attention."""
-    return with_hard_attention(openi())
+    """``openi-decoder`` with hard attention."""
+    return with_hard_attention(openi_decoder(), "openi-hard")
 
 
 def openi_transformer() -> TrainConfig:
-    """``openi`` with a Transformer that writes."""
-    return with_transformer(openi())
+    """``openi-decoder`` with a Transformer that writes."""
+    return with_transformer(openi_decoder(), "openi-transformer")
 
 
 def phantom_gru() -> TrainConfig:
-    """``phantom`` with GRU cells."""
-    return with_gru(phantom())
+    """``phantom-decoder`` with GRU cells."""
+    return with_gru(phantom_decoder(), "phantom-gru")
 
 
 def phantom_hard() -> TrainConfig:
-    """``phantom`` with hard attention."""
-    return with_hard_attention(phantom())
+    """``phantom-decoder`` with hard attention."""
+    return with_hard_attention(phantom_decoder(), "phantom-hard")
 
 
 def phantom_transformer() -> TrainConfig:
-    """``phantom`` with a Transformer that writes."""
-    return with_transformer(phantom())
+    """``phantom-decoder`` with a Transformer that writes."""
+    return with_transformer(phantom_decoder(), "phantom-transformer")
 
 
 def demo() -> TrainConfig:
@@ -159,7 +167,6 @@ def demo() -> TrainConfig:
         model=replace(base.model, image_size=160, hidden=256, embedding=192, attention=128),
         encoder=StageConfig(epochs=6, batch_size=16, rate=1e-3, weight_decay=0.02, patience=3),
         decoder=StageConfig(epochs=12, batch_size=16, rate=4e-3, patience=8),
-        search=replace(base.search, samples=40, temperature=1.0),
     )
 
 
@@ -195,7 +202,7 @@ RECIPES: dict[str, Callable[[], TrainConfig]] = {
     for recipe in (
         openi, openi_decoder, openi_vectors, openi_indication, openi_reward, openi_gru, openi_hard,
         openi_transformer, openi_densenet, openi_rad_dino,
-        phantom, phantom_reward, phantom_gru, phantom_hard, phantom_transformer, phantom_places,
+        phantom, phantom_decoder, phantom_reward, phantom_gru, phantom_hard, phantom_transformer, phantom_places,
         demo, demo_places, tiny,
     )
 }  # fmt: skip

@@ -190,6 +190,7 @@ class Section:
             if (count >= COMMON or _states_a_finding(sentence)) and may_be_said(sentence)
         )
         self._expected = Expected(nlg.References(self._texts))
+        self._pieces = nlg.Pieces(self._expected.references)
         self._counted = self._expected.counted(self.candidates)
         self._candidate_traits, self._sentence_traits = _Read(self.candidates), _Read(self.sentences)
 
@@ -216,8 +217,8 @@ class Section:
         weight_N = weights_N[self.rows] + (1.0 - weights_N[self.rows].sum()) / len(self.rows)
         given = self._expected.given(weight_N)
 
-        def worth(text: str) -> float:
-            return given.cider_d(text) + config.agreement * head.of(text)
+        def worth(sentences: Sequence[str]) -> float:
+            return given.of_bag(self._pieces.bag(sentences)) + config.agreement * head.of(sentences)
 
         best, value = "", -math.inf
         if self.candidates:
@@ -225,12 +226,12 @@ class Section:
             first = int(np.argmax(worth_C))
             best, value = self.candidates[first], float(worth_C[first])
         for text in dict.fromkeys(others):
-            if text and (here := worth(text)) > value + 1e-9:
+            if text and (here := worth(floors.sentences(text))) > value + 1e-9:
                 best, value = text, here
         if not config.sentences or not best:
             return best
         shortlist = self._shortlist(weight_N, head, config)
-        parts, _ = floors.climb(shortlist, lambda some: worth(" ".join(some)), tuple(floors.sentences(best)))
+        parts, _ = floors.climb(shortlist, worth, tuple(floors.sentences(best)))
         return " ".join(parts)
 
     def _shortlist(self, weight_N: Floats, head: Worth, config: RetrievalConfig) -> list[str]:
@@ -249,7 +250,7 @@ class Section:
 def _states_a_finding(sentence: str) -> bool:
     """Whether a sentence calls a finding present and says of no other anything that is not certain: what is abnormal
     is seldom said twice in the same words."""
-    found = Counter(trait.kind for trait in traits(sentence))
+    found = Counter(trait.kind for trait in traits([sentence]))
     return found["present"] == 1 and found["doubtful"] == 0 and len(sentence.split()) <= SHORT
 
 
@@ -261,7 +262,7 @@ class _Read:
         entries = [
             (row, index.setdefault(trait, len(index)))
             for row, text in enumerate(texts)
-            for trait in traits(text)
+            for trait in traits(floors.sentences(text))
         ]
         rows, columns = zip(*entries, strict=True) if entries else ((), ())
         self._traits = tuple(index)

@@ -6,12 +6,12 @@ the traits of thousands of texts are read once, and what they are worth to a stu
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from typing import Literal, NamedTuple
 
 from hilum import consistency
-from hilum.metrics import clinical, floors
+from hilum.metrics import clinical
 from hilum.study import Side, State
 from hilum.text.findings import OBSERVATIONS, label
 
@@ -43,10 +43,10 @@ class Trait(NamedTuple):
 NORMAL = Trait("normal")
 
 
-def traits(text: str) -> tuple[Trait, ...]:
-    """What ``text`` (normal form) states; a trait stands as often as it is stated."""
-    plain = consistency.reading(text)
-    other = _present_to_chexpert(text)
+def traits(sentences: Sequence[str]) -> tuple[Trait, ...]:
+    """What a text of these sentences (normal forms) states; a trait stands as often as it is stated."""
+    plain = consistency.reading_of(sentences)
+    other = frozenset[str]().union(*map(_present_in, sentences))
     found: list[Trait] = []
     for name, said in plain.items():
         if said.state is State.PRESENT:
@@ -62,7 +62,7 @@ def traits(text: str) -> tuple[Trait, ...]:
     ]
     if _calls_nothing(plain):
         found.append(NORMAL)
-    return (*found, *_faults(text))
+    return (*found, *_faults(sentences))
 
 
 class Worth:
@@ -91,9 +91,9 @@ class Worth:
         """The findings that are called present, without their sides."""
         return frozenset(name for name in self._head.called if "/" not in name)
 
-    def of(self, text: str) -> float:
-        """What ``text`` (normal form) is worth."""
-        return sum(map(self.value, traits(text)))
+    def of(self, sentences: Sequence[str]) -> float:
+        """What a text of these sentences is worth."""
+        return sum(map(self.value, traits(sentences)))
 
     def value(self, trait: Trait) -> float:
         """What one trait is worth."""
@@ -124,10 +124,6 @@ def _bounded(value: float) -> float:
     return min(max(value, -MARGIN), MARGIN)
 
 
-def _present_to_chexpert(text: str) -> set[str]:
-    return set().union(*map(_present_in, floors.sentences(text)))
-
-
 @lru_cache(maxsize=1 << 14)
 def _present_in(sentence: str) -> frozenset[str]:
     """What CheXpert's reading calls present in a sentence: the one that is scored."""
@@ -145,13 +141,13 @@ def _calls_nothing(read: Mapping[str, consistency.Statement]) -> bool:
     )
 
 
-def _faults(text: str) -> list[Trait]:
+def _faults(sentences: Sequence[str]) -> list[Trait]:
     """Each finding that one sentence calls present and another, not only in part, absent (as
     ``clinical.contradictions``, but whatever the sides: this is asked of thousands of texts); and each time that a
     sentence says of a finding what one before it has said."""
     seen: set[tuple[str, State]] = set()
     found: list[Trait] = []
-    for sentence in floors.sentences(text):
+    for sentence in sentences:
         said = {
             (name, one.state)
             for name, one in consistency.said_in(sentence).items()

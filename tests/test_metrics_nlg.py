@@ -184,3 +184,22 @@ def test_a_perfect_copy_scores_full_marks() -> None:
 def test_different_numbers_of_reports_are_refused() -> None:
     with pytest.raises(ValueError, match="2 references, 1 hypotheses"):
         nlg.count(nlg.References(("a", "b")), ["a"])
+
+
+@given(
+    st.lists(st.text("abc .", max_size=30), min_size=1, max_size=4),
+    st.lists(
+        st.lists(st.sampled_from(["a", "b", "c", "d", "."]), min_size=1, max_size=6).map(" ".join), max_size=6
+    ),
+)
+@settings(deadline=None, max_examples=200)
+def test_a_text_in_pieces_is_counted_as_the_whole(references: list[str], sentences: list[str]) -> None:
+    counted = nlg.References(tuple(references))
+    pieces = nlg.Pieces(counted)
+    for _ in range(2):  # the second time from what it has kept
+        whole, found = nlg.bag(counted, " ".join(sentences)), pieces.bag(sentences)
+        order = np.argsort(whole.columns_M)
+        assert found.columns_M.tolist() == whole.columns_M[order].tolist()
+        assert found.counts_M.tolist() == whole.counts_M[order].tolist()
+        assert found.norm_4 == pytest.approx(whole.norm_4)
+        assert (found.words, found.guess_4.tolist()) == (whole.words, whole.guess_4.tolist())

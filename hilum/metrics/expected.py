@@ -109,7 +109,10 @@ class Weighted:
 
     def cider_d(self, text: str) -> float:
         """The weighted sum of CIDEr-D of ``text`` (split at white space) against each reference."""
-        one = nlg.bag(self.prepared.references, text)
+        return self.of_bag(nlg.bag(self.prepared.references, text))
+
+    def of_bag(self, one: Bag) -> float:
+        """The same of a text that is counted already, against these references."""
         rows, order = self.prepared.steps_of(one)
         total_4 = np.bincount(order, self._gains(len(one.words))[rows], minlength=ORDERS)
         return float(10 * (total_4 / _norm(one)).mean())

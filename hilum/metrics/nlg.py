@@ -16,7 +16,7 @@ Sources: Papineni et al. 2002 (BLEU); Lin 2004 (ROUGE); Vedantam et al. 2015 (CI
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -146,6 +146,58 @@ def bag(references: References, text: str) -> Bag:
     squares_4 += ((counts_M * references.idf_G[columns_M]) ** 2) @ references.orders_G4[columns_M]
     guess_4 = np.maximum(0.0, len(words) - np.arange(ORDERS))
     return Bag(columns_M, counts_M, np.sqrt(squares_4), guess_4, words)
+
+
+class Pieces:
+    """Counts texts that are put together of the same sentences, as a search does: ``bag`` of such a text, but the
+    n-grams inside a sentence are looked up once, and only those across its edges each time."""
+
+    def __init__(self, references: References) -> None:
+        self._references = references
+        self._unseen: dict[Ngram, int] = {}
+        self._inside: dict[str, tuple[list[str], list[int]]] = {}
+
+    def bag(self, sentences: Sequence[str]) -> Bag:
+        """``bag(references, " ".join(sentences))``."""
+        words: list[str] = []
+        columns: list[int] = []
+        for sentence in sentences:
+            inside = self._inside.get(sentence)
+            if inside is None:
+                found = sentence.split()
+                inside = self._inside[sentence] = (found, [self._column(gram) for gram in _grams(found, 0)])
+            # Across the edge: what begins in the last three words before it and ends behind it.
+            if head := words[1 - ORDERS :]:
+                columns += [self._column(gram) for gram in _grams(head + inside[0][: ORDERS - 1], len(head))]
+            words += inside[0]
+            columns += inside[1]
+        found, times = np.unique(np.array(columns, dtype=np.int64), return_counts=True)
+        known = len(self._references.idf_G)
+        seen = int(np.searchsorted(found, known))
+        columns_M, counts_M = found[:seen], times[:seen].astype(np.float64)
+        squares_4 = ((counts_M * self._references.idf_G[columns_M]) ** 2) @ self._references.orders_G4[
+            columns_M
+        ]
+        order = (found[seen:] - known) % ORDERS
+        squares_4 += np.bincount(order, (times[seen:] * self._references.unseen_idf) ** 2, minlength=ORDERS)
+        guess_4 = np.maximum(0.0, len(words) - np.arange(ORDERS))
+        return Bag(columns_M, counts_M, np.sqrt(squares_4), guess_4, words)
+
+    def _column(self, gram: Ngram) -> int:
+        """Its column; behind the last, one of its own, which says its order."""
+        column = self._references.column.get(gram)
+        if column is None:
+            number = self._unseen.setdefault(gram, len(self._unseen))
+            column = len(self._references.idf_G) + number * ORDERS + len(gram) - 1
+        return column
+
+
+def _grams(words: Sequence[str], edge: int) -> Iterator[Ngram]:
+    """The n-grams of ``words``; with an ``edge`` only those with words on both of its sides."""
+    for order in range(1, ORDERS + 1):
+        first, last = (max(0, edge - order + 1), edge) if edge else (0, len(words))
+        for start in range(first, min(last, len(words) - order + 1)):
+            yield tuple(words[start : start + order])
 
 
 def count(references: References, hypotheses: Sequence[str]) -> Statistics:
