@@ -164,8 +164,8 @@ class Pieces:
         for sentence in sentences:
             inside = self._inside.get(sentence)
             if inside is None:
-                found = sentence.split()
-                inside = self._inside[sentence] = (found, [self._column(gram) for gram in _grams(found, 0)])
+                own = sentence.split()
+                inside = self._inside[sentence] = (own, [self._column(gram) for gram in _grams(own, 0)])
             # Across the edge: what begins in the last three words before it and ends behind it.
             if head := words[1 - ORDERS :]:
                 columns += [self._column(gram) for gram in _grams(head + inside[0][: ORDERS - 1], len(head))]
