@@ -16,7 +16,7 @@ from hilum.data import manifest, openi, splits
 from hilum.data.check import Leakage, check
 from hilum.data.manifest import DatasetInfo, LeftOut
 from hilum.errors import DataError
-from hilum.study import DrawnFinding, DrawnRegion, Projection, Report, Study, View
+from hilum.study import DrawnFinding, DrawnRegion, Label, Projection, Report, State, Study, View
 from tests.openi_made import film
 
 INFO = DatasetInfo("made", "made", "none", simulated=True)
@@ -67,6 +67,22 @@ def test_whole(root: Path) -> None:
     assert report.differences == (), "only Open-i has a whole to be compared with"
     assert report.lines()[-1] == "  whole"
     assert "simulated pixels" in report.lines()[0]
+
+
+def test_of_too_many_texts_only_equal_ones_are_counted(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(splits, "MOST_COMPARED", 3)
+    report = check(root)
+    leaks = [leak for split in report.splits for leak in split.leakage]
+    assert leaks and not any(leak.near_sought for leak in leaks)
+    assert any("near ones not sought among so many" in line for line in report.lines())
+
+
+def test_labels_of_one_labeller_stand_once(root: Path) -> None:
+    once = (Label("Edema", State.PRESENT, "a"), Label("Edema", State.ABSENT, "b"))
+    change(root, 0, labels=once)
+    assert check(root).ok and check(root).counts["with labels"] == 1
+    change(root, 0, labels=(*once, Label("Edema", State.ABSENT, "a")))
+    assert check(root).problems == ("study s0: a labels Edema 2 times",)
 
 
 def test_text_only_data_set_passes(root: Path) -> None:

@@ -40,7 +40,8 @@ class Leakage:
     ``verbatim`` counts studies whose findings equal those of a training study, ``near`` those whose findings
     or whole report are a near duplicate of a training study's (equal ones included), ``same_film`` those with
     a film whose file equals one of a training study's, ``same_patient`` those whose patient has a training study
-    (of the ``with_patient`` whose patient the data set names).
+    (of the ``with_patient`` whose patient the data set names). Where ``near_sought`` is False there are more texts
+    than are held against each other, and ``near`` counts equal ones alone.
     """
 
     part: str
@@ -51,6 +52,7 @@ class Leakage:
     same_film: int
     with_patient: int
     same_patient: int
+    near_sought: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,9 +97,15 @@ class CheckReport:
             sizes = ", ".join(f"{part} {size}" for part, size in split.sizes.items())
             out.append(f"  split {split.name}: {sizes}, SHA-256 {split.sha256[:12]}")
             for leak in split.leakage:
+                near = (
+                    "near duplicates"
+                    if leak.near_sought
+                    else "equal texts (near ones not sought among so many)"
+                )
                 out.append(
                     f"    {leak.part}: findings verbatim in train {leak.verbatim} of {leak.with_findings}"
-                    f"{_percent(leak.verbatim, leak.with_findings)}, near duplicates {leak.near} of {leak.studies}"
+                    f"{_percent(leak.verbatim, leak.with_findings)}, {near} "
+                    f"{leak.near} of {leak.studies}"
                     f"{_percent(leak.near, leak.studies)}, same film {leak.same_film}, "
                     + (
                         f"same patient {leak.same_patient} of {leak.with_patient}"
@@ -118,6 +126,7 @@ class _Texts:
 
     of_study: Sequence[str]
     near: dict[str, set[str]]
+    sought: bool
 
 
 def check(root: Path) -> CheckReport:
@@ -280,7 +289,7 @@ def _check_splits(
 ) -> list[SplitCheck]:
     known = {study.id: number for number, study in enumerate(studies)}
     whole, findings = splits.texts(studies)
-    texts = [_Texts(column, duplicates.neighbours(column)) for column in (findings, whole)]
+    texts = [_texts(column) for column in (findings, whole)]
     found: list[SplitCheck] = []
     for name in splits.names(root):
         try:
@@ -317,6 +326,11 @@ def _check_splits(
     return found
 
 
+def _texts(column: Sequence[str]) -> _Texts:
+    sought = len(set(column)) <= splits.MOST_COMPARED
+    return _Texts(column, duplicates.neighbours(column) if sought else {}, sought)
+
+
 def _leakage(
     split: Split,
     part: str,
@@ -347,6 +361,7 @@ def _leakage(
         ),
         with_patient=sum(bool(studies[number].patient) for number in held),
         same_patient=sum(studies[number].patient in patients for number in held),
+        near_sought=all(column.sought for column in texts),
     )
 
 
