@@ -142,6 +142,7 @@ def test_on_the_command_line(
     )
     status, out, _ = call(monkeypatch, capsys, *words)
     assert status == 0 and "3 studies, 4 films" in out and "1 because its film is not at hand" in out
+    assert "nothing that names a patient is removed" in out
     status, _, err = call(monkeypatch, capsys, *words[:4], "--to", to, "--column", "id")
     assert status == 2 and "is not WHAT=NAME" in err
     status, out, _ = call(monkeypatch, capsys, "data", "export", "rexrank", to, "--to", tmp_path / "out")

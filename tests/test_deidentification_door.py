@@ -57,6 +57,8 @@ def test_nothing_is_said_in_any_error(
     whole = identified.read_bytes()
     broken = {
         "cut": whole[: len(whole) // 2],
+        "modality": whole.replace(b"DX", b"QQ"),
+        "photometric": whole.replace(b"MONOCHROME2 ", b"CANARYCANARY"),
         "no-pixels": whole[: whole.rindex(b"\xe0\x7f\x10\x00")],
     }
     for name, data in broken.items():

@@ -128,6 +128,11 @@ def import_(
     films = sum(len(study.views) for study in dataset.studies)
     typer.echo(f"{to}: {len(dataset.studies):,} studies, {films:,} films")
     _echo_left_out(to)
+    if format in (Format.FOLDER, Format.MIMIC):
+        typer.echo(
+            "Texts, names of files and the headers of DICOM films are taken as they stand: nothing that names a "
+            "patient is removed (films: hilum data deidentify)."
+        )
 
 
 def _pair(text: str) -> tuple[str, str]:
