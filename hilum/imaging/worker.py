@@ -55,9 +55,7 @@ def answer(request: dict[str, str]) -> tuple[bytes, memoryview | bytes]:
     except MemoryError:
         what = "reading the DICOM object takes more memory than is allowed"
         said = {"error": {"what": what, "fix": "make the picture smaller"}}
-    except (
-        Exception
-    ) as error:  # our mistake, not the file's: where, but no value, for that may be a patient's
+    except Exception as error:  # our mistake: said where, but no value, for that may be a patient's
         last = traceback.extract_tb(error.__traceback__)[-1]
         place = f"{Path(last.filename).name}:{last.lineno}"
         what = f"the DICOM object cannot be read ({type(error).__name__} in {place})"
