@@ -149,7 +149,7 @@ def _from_peers(info_hash: str, folder: Path, swarm: Swarm) -> bytes:
     params.save_path = str(folder)
     params.trackers = list(swarm.trackers)
     params.flags |= lt.torrent_flags.upload_mode
-    with _session(swarm) as session:
+    with _session(swarm) as session, transfer("asking peers what the torrent holds", None) as tell:
         handle = session.add_torrent(params)
         heard = _Heard()
         started = time.monotonic()
@@ -160,6 +160,7 @@ def _from_peers(info_hash: str, folder: Path, swarm: Swarm) -> bytes:
                     where=f"torrent {info_hash}", fix="try again later or use another source",
                 )  # fmt: skip
             _hasten(session, time.monotonic() - started, swarm)
+            tell(0)
             session.wait_for_alert(_POLL_MS)
             heard.listen(session)
         return b"d4:info" + info.info_section() + b"e"
