@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import random
+import re
 import shutil
 import signal
 import subprocess
@@ -17,7 +18,7 @@ import pytest
 
 from hilum.data import torrent
 from hilum.errors import FetchError, MissingDependencyError
-from tests.loopback import Handler, Serve
+from tests.loopback import Handler, Serve, Server
 from tests.swarm import PIECE, Made, Seeder, libtorrent, swarm, tracker
 
 NAME = "NLMCXR_png.tgz"
@@ -45,6 +46,17 @@ def describing(serve: Serve, description: bytes) -> str:
 
 def files_in(folder: Path) -> set[str]:
     return {path.name for path in folder.iterdir()}
+
+
+def refused(made: Made, path: Path, server: Server | None, description: str, said: str) -> str:
+    """The line that a call ends with; one that hurried too much for a busy machine may take its time."""
+    for patience in (1.0, 4.0, 16.0):
+        with pytest.raises(FetchError) as caught:
+            torrent.obtain(made.info_hash, NAME, path, swarm=swarm(server, description, patience))
+        if re.search(said, str(caught.value)):
+            break
+    assert re.search(said, str(caught.value)) and "\n" not in str(caught.value) and not path.exists()
+    return str(caught.value)
 
 
 def test_from_a_peer(serve: Serve, tmp_path: Path, made: Made, seeder: Seeder) -> None:
@@ -138,11 +150,7 @@ def corrupt() -> bytes:
 def test_damaged_pieces_are_not_taken(serve: Serve, tmp_path: Path, made: Made, seeder: Seeder) -> None:
     liar = serve(lambda handler, _: handler.give(corrupt()))
     described = describing(serve, made.with_web_seeds(liar.url(f"/{NAME}")))
-    with pytest.raises(FetchError, match=r"nothing new came .*damaged") as caught:
-        torrent.obtain(
-            made.info_hash, NAME, tmp_path / NAME, swarm=swarm(description=described, patience=1.5)
-        )
-    assert "\n" not in str(caught.value) and not (tmp_path / NAME).exists()
+    refused(made, tmp_path / NAME, None, described, "nothing new came .*damaged")
     found = swarm(tracker(serve, seeder.port), described)
     torrent.obtain(made.info_hash, NAME, tmp_path / NAME, swarm=found)
     assert (tmp_path / NAME).read_bytes() == DATA
@@ -161,8 +169,7 @@ def test_nobody_has_it(serve: Serve, tmp_path: Path, made: Made) -> None:
 
 def test_trackers_that_fail_are_told(serve: Serve, tmp_path: Path, made: Made) -> None:
     broken = serve(lambda handler, _: handler.send_error(404))
-    with pytest.raises(FetchError, match="trackers that failed: 1, "):
-        torrent.obtain(made.info_hash, NAME, tmp_path / NAME, swarm=swarm(broken, patience=1.0))
+    refused(made, tmp_path / NAME, broken, "", "trackers that failed: 1, ")
 
 
 class Slow:
@@ -194,10 +201,8 @@ def test_a_stalled_torrent_is_continued(serve: Serve, tmp_path: Path, made: Made
     behave = Slow(12 * PIECE)
     seed = serve(behave)
     described = describing(serve, made.with_web_seeds(seed.url(f"/{NAME}")))
-    with pytest.raises(FetchError, match="kept and continued"):
-        torrent.obtain(
-            made.info_hash, NAME, tmp_path / NAME, swarm=swarm(description=described, patience=1.0)
-        )
+    line = refused(made, tmp_path / NAME, None, described, r"\(0\.2 of 0\.7 MB are there")
+    assert "kept and continued" in line
     behave.open = True
     torrent.obtain(made.info_hash, NAME, tmp_path / NAME, swarm=swarm(description=described))
     assert (tmp_path / NAME).read_bytes() == DATA
