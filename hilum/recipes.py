@@ -82,10 +82,11 @@ def openi_rad_dino() -> TrainConfig:
 
 
 def phantom() -> TrainConfig:
-    """The same reader on simulated films, at more pixels."""
+    """The same reader on simulated films, at more pixels; its head is shown where findings were drawn, too."""
     base = openi()
     return replace(
         base, name="phantom", split="clean", see_outside=False, codes=0, augment=1.0, emphasis=1.0,
+        drawn_places=0.5,
         model=replace(base.model, image_size=224), search=replace(base.search, consistent=False),
         encoder=StageConfig(epochs=8, batch_size=16, rate=5e-4, weight_decay=0.02, patience=3),
         decoder=StageConfig(epochs=12, batch_size=16, rate=3e-3, patience=6),
@@ -170,14 +171,14 @@ def demo() -> TrainConfig:
     )
 
 
-def phantom_places() -> TrainConfig:
-    """``phantom``, its head shown where findings were drawn: what only simulated films can teach."""
-    return replace(phantom(), name="phantom-places", drawn_places=0.5)
+def phantom_plain() -> TrainConfig:
+    """``phantom``, its head not shown where findings were drawn, as nobody can show it on real films."""
+    return replace(phantom(), name="phantom-plain", drawn_places=0.0)
 
 
-def demo_places() -> TrainConfig:
+def demo_plain() -> TrainConfig:
     """``demo``, likewise."""
-    return replace(demo(), name="demo-places", drawn_places=0.5)
+    return replace(demo(), name="demo-plain", drawn_places=0.0)
 
 
 def tiny() -> TrainConfig:
@@ -202,7 +203,7 @@ RECIPES: dict[str, Callable[[], TrainConfig]] = {
     for recipe in (
         openi, openi_decoder, openi_vectors, openi_indication, openi_reward, openi_gru, openi_hard,
         openi_transformer, openi_densenet, openi_rad_dino,
-        phantom, phantom_decoder, phantom_reward, phantom_gru, phantom_hard, phantom_transformer, phantom_places,
-        demo, demo_places, tiny,
+        phantom, phantom_decoder, phantom_reward, phantom_gru, phantom_hard, phantom_transformer, phantom_plain,
+        demo, demo_plain, tiny,
     )
 }  # fmt: skip

@@ -36,7 +36,7 @@ def train(
         typer.Option(
             "--recipe",
             help="openi or phantom, each also with -gru, -hard, -transformer or -reward behind it; openi-decoder, "
-            "openi-vectors, openi-indication, openi-densenet, openi-rad-dino, phantom-places, demo, demo-places, "
+            "openi-vectors, openi-indication, openi-densenet, openi-rad-dino, phantom-plain, demo, demo-plain, "
             "tiny; impression; cascade, cascade-frozen and others.",
             show_default=False,
         ),
