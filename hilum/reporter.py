@@ -32,9 +32,10 @@ from hilum.data.manifest import Dataset
 from hilum.decoding import beam_search, rescored, sample
 from hilum.device import CPU
 from hilum.diagnoses import diagnoses
-from hilum.errors import InputError, RunError
+from hilum.errors import ImageError, InputError, RunError
 from hilum.imaging.geometry import Placement, fit_square, place
 from hilum.imaging.pixels import read_film, read_header
+from hilum.imaging.quality import assess
 from hilum.models.memory import Memory
 from hilum.models.retrieval import generic_features, unit
 from hilum.objectives import cached_features
@@ -112,11 +113,13 @@ class Reporter:
         return cls(run, backends.choose(backend, run.model))
 
     @torch.no_grad()
-    def report(self, study: Study, root: Path = Path()) -> Draft:
+    def report(self, study: Study, root: Path = Path(), *, any_picture: bool = True) -> Draft:
         """Drafts a report of ``study``, whose views' files are relative to ``root``.
 
-        Raises ImageError for a film that cannot be read, InputError for a study without films or with more
-        than five.
+        What looks wrong about a film (``hilum.imaging.quality``) stands among the warnings; nothing is turned,
+        flipped or inverted. A view that nobody has told is taken as the film looks, and the warnings say so.
+        Raises ImageError for a film that cannot be read and, without ``any_picture``, for one that is blank or
+        certainly no chest film; InputError for a study without films or with more than five.
         """
         views = [view for view in study.views if view.file is not None]
         if not 1 <= len(views) <= MAX_VIEWS:
@@ -126,9 +129,19 @@ class Reporter:
         fitted: dict[str, tuple[NDArray[np.uint8], Placement]] = {}
         for view in views:
             film = read_film(root / str(view.file))
-            warnings += [f"{film.source}: {warning}" for warning in film.warnings]
             if view.projection is Projection.UNKNOWN:
                 view = replace(view, projection=film.projection)  # noqa: PLW2901
+            quality = assess(film, view.projection)
+            if quality.refusal and not any_picture:
+                raise ImageError(
+                    quality.refusal, where=root / str(view.file),
+                    fix="give a chest film; --any-picture drafts all the same",
+                )  # fmt: skip
+            notes = [*film.warnings, *quality.warnings]
+            if view.projection is Projection.UNKNOWN and quality.projection is not Projection.UNKNOWN:
+                view = replace(view, projection=quality.projection)  # noqa: PLW2901
+                notes.append(f"nobody says its projection; it looks {quality.projection}, and is read so")
+            warnings += [f"{film.source}: {note}" for note in notes]
             aspect = true_aspect(view) or film.aspect
             square_HW, placement = fit_square(film.pixels_HW, self.run.info.model.image_size, aspect)
             fitted[view.id] = (quantise(square_HW), placement)

@@ -32,7 +32,7 @@ def hilum(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]):
 
 def test_report_writes_json_and_page(hilum, run: Path, film: Path, tmp_path: Path) -> None:
     status, out, err = hilum("report", run, film, "--json", tmp_path / "d.json", "--html", tmp_path / "d.html",
-                             "--projection", "frontal", "--indication", "Cough.")  # fmt: skip
+                             "--projection", "frontal", "--indication", "Cough.", "--any-picture")  # fmt: skip
     assert status == 0, err
     draft = json.loads((tmp_path / "d.json").read_text())
     assert {"study", "findings_text", "impression", "sentences", "findings", "warnings", "model"} <= set(

@@ -210,8 +210,10 @@ def test_leakage_is_counted(root: Path) -> None:
     (root / "images" / "v5a.png").write_bytes(same)
     leakage = next(split.leakage for split in check(root).splits if split.name == "random")
     assert leakage == (
-        Leakage("validation", 1, 1, verbatim=1, near=1, same_film=0, with_patient=0, same_patient=0),
-        Leakage("test", 1, 1, verbatim=0, near=1, same_film=1, with_patient=1, same_patient=1),
+        Leakage(
+            "validation", 1, 1, verbatim=1, near=1, same_film=0, near_film=0, with_patient=0, same_patient=0
+        ),
+        Leakage("test", 1, 1, verbatim=0, near=1, same_film=1, near_film=1, with_patient=1, same_patient=1),
     )
     assert any(line.endswith("same film 0, patients not named") for line in check(root).lines())
     assert any(line.endswith("same film 1, same patient 1 of 1") for line in check(root).lines())

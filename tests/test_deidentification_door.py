@@ -80,7 +80,16 @@ def test_nothing_is_written_by_a_report(
     monkeypatch.setenv("HILUM_CACHE", str(tmp_path / "cache"))
     to_json, to_html = tmp_path / "draft.json", tmp_path / "draft.html"
     status, out, err = call(
-        monkeypatch, capsys, "report", tmp_path, identified, "--json", to_json, "--html", to_html
+        monkeypatch,
+        capsys,
+        "report",
+        tmp_path,
+        identified,
+        "--any-picture",
+        "--json",
+        to_json,
+        "--html",
+        to_html,
     )
     assert status == 0, err
     assert canaries.spoken_in((out + err).encode()) == []

@@ -3,6 +3,7 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 import torch
@@ -11,9 +12,10 @@ from hilum import checkpoints, objectives
 from hilum.data.manifest import Dataset
 from hilum.decoding import SearchConfig
 from hilum.errors import ImageError, InputError, RunError
+from hilum.imaging.phantom import render
 from hilum.metrics.frequencies import Frequencies
 from hilum.reporter import REAL_MODEL, SIMULATED_MODEL, Reporter
-from hilum.study import DISCLAIMER, Draft, Projection, State, Study
+from hilum.study import DISCLAIMER, Draft, Projection, State, Study, View
 from hilum.text.normal import normalise
 from tests import made
 
@@ -217,3 +219,40 @@ def test_drafts_are_chosen_by_consensus_alone_and_together(data: Dataset, report
             for name, state in said.items():
                 estimate = draft.findings.get(name)
                 assert estimate is None or {state, estimate.state} != {State.PRESENT, State.ABSENT}
+
+
+def simulated_view(folder: Path, name: str, film: np.ndarray, projection: Projection) -> View:
+    assert cv2.imwrite(str(folder / f"{name}.png"), film)
+    return View(name, projection, f"{name}.png", simulated=True)
+
+
+def test_what_looks_wrong_about_a_film_is_a_warning(reporter: Reporter, tmp_path: Path) -> None:
+    """Turned, inverted, of another view: said, and the film is read as it is."""
+    made_of = render("looked at", ["normal"], 160)
+
+    def warnings(film: np.ndarray, projection: Projection) -> str:
+        view = simulated_view(tmp_path, "film", film, projection)
+        return "\n".join(reporter.report(Study("s", (view,)), tmp_path, any_picture=False).warnings)
+
+    sound = warnings(made_of.frontal_HW, Projection.FRONTAL)
+    assert "film.png" not in sound
+    assert "film.png: it looks turned by 90° clockwise" in warnings(
+        np.rot90(made_of.frontal_HW, 3), Projection.FRONTAL
+    )
+    assert "film.png: its greys look inverted" in warnings(255 - made_of.frontal_HW, Projection.FRONTAL)
+    called = warnings(made_of.lateral_HW, Projection.FRONTAL)
+    assert "film.png: it looks like a lateral film, but is taken for a frontal one" in called
+    told_by_nobody = warnings(made_of.lateral_HW, Projection.UNKNOWN)
+    assert "it looks lateral, and is read so" in told_by_nobody and "Only lateral films" in told_by_nobody
+    assert "Projection not known" not in told_by_nobody
+
+
+def test_what_is_certainly_no_film_is_refused_unless_asked_for(reporter: Reporter, tmp_path: Path) -> None:
+    page = np.full((300, 300), 255, np.uint8)
+    for row in range(20, 290, 20):
+        cv2.putText(page, "Not a film, but words.", (10, row), cv2.FONT_HERSHEY_SIMPLEX, 0.5, 0)
+    study = Study("s", (simulated_view(tmp_path, "page", page, Projection.FRONTAL),))
+    with pytest.raises(ImageError, match=r"page\.png: this is no chest radiograph; .*--any-picture"):
+        reporter.report(study, tmp_path, any_picture=False)
+    drafted = reporter.report(study, tmp_path)
+    assert any("does not look like a chest radiograph" in warning for warning in drafted.warnings)

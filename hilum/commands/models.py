@@ -184,6 +184,10 @@ def report(
         list[Projection] | None,
         typer.Option("--projection", help="Of each film, in order, where the file does not say."),
     ] = None,
+    any_picture: Annotated[
+        bool,
+        typer.Option("--any-picture", help="Draft even of what is blank or certainly no chest film."),
+    ] = False,
     json_to: Annotated[Path | None, typer.Option("--json", help="Write the draft here as JSON.")] = None,
     html: Annotated[Path | None, typer.Option("--html", help="Write the draft here as a page.")] = None,
     device: Device = "auto",
@@ -199,7 +203,7 @@ def report(
         images, indication=indication, history=history, comparison=comparison, projections=projection or []
     )
     allocator.keep_freed_memory()
-    draft = Reporter.load(run, choose(device)).report(study)
+    draft = Reporter.load(run, choose(device)).report(study, any_picture=any_picture)
     page = draft_page(study, draft, films_of(study)) if html is not None else ""
     if json_to is not None:
         atomic.write_text(json_to, dumps(draft_json(draft)))

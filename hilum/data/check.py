@@ -9,8 +9,9 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
-from hilum.data import duplicates, manifest, openi_reports, splits
+from hilum.data import duplicates, manifest, openi_reports, splits, suspicions
 from hilum.data.splits import Split
+from hilum.data.suspicions import Alike, Look, Suspicions
 from hilum.errors import DataError, ImageError
 from hilum.imaging.pixels import read_film
 from hilum.progress import track
@@ -39,9 +40,10 @@ class Leakage:
 
     ``verbatim`` counts studies whose findings equal those of a training study, ``near`` those whose findings
     or whole report are a near duplicate of a training study's (equal ones included), ``same_film`` those with
-    a film whose file equals one of a training study's, ``same_patient`` those whose patient has a training study
-    (of the ``with_patient`` whose patient the data set names). Where ``near_sought`` is False there are more texts
-    than are held against each other, and ``near`` counts equal ones alone.
+    a film whose file equals one of a training study's, ``near_film`` those with a film that is nearly the same as one
+    of a training study's (equal ones included), ``same_patient`` those whose patient has a training study (of the
+    ``with_patient`` whose patient the data set names). Where ``near_sought`` is False there are more texts than are
+    held against each other, and ``near`` counts equal ones alone.
     """
 
     part: str
@@ -50,6 +52,7 @@ class Leakage:
     verbatim: int
     near: int
     same_film: int
+    near_film: int
     with_patient: int
     same_patient: int
     near_sought: bool = True
@@ -67,7 +70,8 @@ class SplitCheck:
 
 @dataclass(frozen=True, slots=True)
 class CheckReport:
-    """What a check found. ``problems`` are faults of this copy; everything else is for information."""
+    """What a check found. ``problems`` are faults of this copy; everything else is for information,
+    ``suspicions`` (of single films, and films that are nearly the same) for a person to look at."""
 
     root: Path
     name: str
@@ -76,6 +80,7 @@ class CheckReport:
     differences: tuple[Difference, ...]
     left_out: dict[str, int]
     splits: tuple[SplitCheck, ...]
+    suspicions: Suspicions
     problems: tuple[str, ...]
 
     @property
@@ -107,17 +112,28 @@ class CheckReport:
                     f"{_percent(leak.verbatim, leak.with_findings)}, {near} "
                     f"{leak.near} of {leak.studies}"
                     f"{_percent(leak.near, leak.studies)}, same film {leak.same_film}, "
+                    f"nearly the same {leak.near_film}, "
                     + (
                         f"same patient {leak.same_patient} of {leak.with_patient}"
                         if leak.with_patient
                         else "patients not named"
                     )
                 )
+        out += [f"  {line}" for line in self.suspicions.lines()]
         out += [f"  PROBLEM: {problem}" for problem in self.problems]
         out.append(
             "  whole" if self.ok else f"  {len(self.problems)} problem{'s' * (len(self.problems) > 1)}"
         )
         return out
+
+
+@dataclass(frozen=True, slots=True)
+class _Films:
+    """What is known of the films: by view id the SHA-256 of their files and what they look like; which are alike."""
+
+    digests: dict[str, str]
+    looks: dict[str, Look]
+    alike: Alike
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,7 +161,7 @@ def check(root: Path) -> CheckReport:
     problems += _check_truth(studies)
     problems += _check_labels(studies)
     noted = _noted(root, problems)
-    digests = _check_films(root, studies, noted, problems)
+    films = _check_films(root, studies, noted, problems)
     try:
         left_out = dict(Counter(item.reason for item in manifest.read_left_out(root)).most_common())
     except DataError as error:
@@ -169,7 +185,8 @@ def check(root: Path) -> CheckReport:
         },
         differences=tuple(differences),
         left_out=left_out,
-        splits=tuple(_check_splits(root, studies, digests, problems)),
+        splits=tuple(_check_splits(root, studies, films, problems)),
+        suspicions=suspicions.gather(studies, films.looks, films.alike),
         problems=tuple(problems),
     )
 
@@ -227,8 +244,8 @@ def _noted(root: Path, problems: list[str]) -> dict[str, str]:
 
 def _check_films(
     root: Path, studies: Sequence[Study], noted: Mapping[str, str], problems: list[str]
-) -> dict[str, str]:
-    """SHA-256 of every film's file by view id; a line in ``problems`` for each that cannot be used.
+) -> _Films:
+    """What is known of every film; a line in ``problems`` for each that cannot be used.
 
     ``noted`` holds the digests that the films had when they came, by file; empty where nobody noted them.
     """
@@ -238,13 +255,16 @@ def _check_films(
     problems += [f"file {file} stands in {count} views" for file, count in by_file.items() if count > 1]
     problems += [f"image id {view} stands in {count} views" for view, count in by_id.items() if count > 1]
     digests: dict[str, str] = {}
+    looks: dict[str, Look] = {}
     with ThreadPoolExecutor(WORKERS) as pool:
         checked = pool.map(lambda item: _check_film(root, item[1]), items)
-        for (study, view), (digest, problem) in zip(
+        for (study, view), (digest, look, problem) in zip(
             items, track(checked, "checking films", len(items)), strict=True
         ):
             if digest:
                 digests[view.id] = digest
+            if look is not None:
+                looks[view.id] = look
             if problem:
                 problems.append(f"study {study.id}: {problem}")
             elif digest and noted and noted.get(view.file or "") != digest:
@@ -259,33 +279,35 @@ def _check_films(
         if path.suffix.lower() in FILM_SUFFIXES and path.is_file() and path not in known
     )
     problems += [f"{path.relative_to(root).as_posix()} belongs to no study" for path in stray]
-    return digests
+    return _Films(digests, looks, suspicions.alike(looks))
 
 
-def _check_film(root: Path, view: View) -> tuple[str, str]:
-    """(SHA-256 of the file, what is wrong with it), each empty where there is nothing to say."""
+def _check_film(root: Path, view: View) -> tuple[str, Look | None, str]:
+    """(SHA-256 of the file, what the film looks like, what is wrong with it), empty where there is nothing to say."""
     assert view.file is not None  # the caller chose these
     path = root / view.file
     if not path.is_file():
-        return "", f"no file {view.file}"
+        return "", None, f"no file {view.file}"
     try:
         digest = hashlib.sha256(path.read_bytes()).hexdigest()
-        height, width = read_film(path).pixels_HW.shape
+        film = read_film(path)
     except ImageError as error:
-        return "", f"{view.file}: {error.what}"
+        return "", None, f"{view.file}: {error.what}"
     except OSError as error:
-        return "", f"{view.file}: cannot be read ({error.strerror})"
+        return "", None, f"{view.file}: cannot be read ({error.strerror})"
+    look = suspicions.look(film, view)
+    height, width = film.pixels_HW.shape
     if view.height and view.width and height != width:
         ratio = (height / width) / (view.height / view.width)
         # a square may be a stretched copy; another shape has to be the film's own
         if abs(ratio - 1) > ASPECT_TOLERANCE:
             shapes = f"{height}×{width}, but {view.height}×{view.width} as it was taken"
-            return digest, f"{view.file}: its shape is {shapes}"
-    return digest, ""
+            return digest, look, f"{view.file}: its shape is {shapes}"
+    return digest, look, ""
 
 
 def _check_splits(
-    root: Path, studies: Sequence[Study], digests: dict[str, str], problems: list[str]
+    root: Path, studies: Sequence[Study], films: _Films, problems: list[str]
 ) -> list[SplitCheck]:
     known = {study.id: number for number, study in enumerate(studies)}
     whole, findings = splits.texts(studies)
@@ -305,7 +327,7 @@ def _check_splits(
         if missing:
             problems.append(f"split {name}: {missing} studies stand in no part of it")
         leakage = tuple(
-            _leakage(split, part, studies, known, texts, digests)
+            _leakage(split, part, studies, known, texts, films)
             for part in ("validation", "test")
             if split.part(part)
         )
@@ -337,7 +359,7 @@ def _leakage(
     studies: Sequence[Study],
     known: dict[str, int],
     texts: Sequence[_Texts],
-    digests: dict[str, str],
+    films: _Films,
 ) -> Leakage:
     train = [known[study] for study in split.train if study in known]
     held = [known[study] for study in split.part(part) if study in known]
@@ -349,7 +371,9 @@ def _leakage(
         near |= {number for number in held if column.of_study[number] in reached}
     verbatim = {findings[number] for number in train} - {""}
     patients = {studies[number].patient for number in train} - {""}
-    films = {digests[view.id] for number in train for view in studies[number].views if view.id in digests}
+    learnt = [view.id for number in train for view in studies[number].views]
+    files = {films.digests[view] for view in learnt if view in films.digests}
+    alike = films.alike.reached(learnt)
     return Leakage(
         part=part,
         studies=len(held),
@@ -357,7 +381,10 @@ def _leakage(
         verbatim=sum(findings[number] in verbatim for number in held),
         near=len(near),
         same_film=sum(
-            any(digests.get(view.id) in films for view in studies[number].views) for number in held
+            any(films.digests.get(view.id) in files for view in studies[number].views) for number in held
+        ),
+        near_film=sum(
+            any(films.alike.number.get(view.id) in alike for view in studies[number].views) for number in held
         ),
         with_patient=sum(bool(studies[number].patient) for number in held),
         same_patient=sum(studies[number].patient in patients for number in held),
