@@ -53,9 +53,8 @@ def test_channels_know_ranks_and_mirror_an_inversion(thumb_hw: np.ndarray) -> No
     seen = channels(thumb_hw)
     assert seen.shape == (SIDE, SIDE, 2) and seen.dtype == np.float32 and np.abs(seen).max() <= 0.5
     np.testing.assert_allclose(channels(255 - thumb_hw), -seen, atol=1e-6)
-    brighter = (thumb_hw.astype(int) ** 2 // 2 + 7 * thumb_hw).astype(
-        float
-    )  # increasing, and so are its ranks
+    greys = thumb_hw.astype(int)
+    brighter = greys**2 // 2 + 7 * greys  # increasing, so the ranks stay
     greys = np.searchsorted(np.unique(brighter), brighter).astype(np.uint8)
     np.testing.assert_allclose(channels(greys)[..., 1], seen[..., 1], atol=1e-6)
 
@@ -170,7 +169,7 @@ def test_a_view_that_is_not_sure_is_unknown() -> None:
 
 LIGHTS = {
     S.DARK: lambda x: x * 0.3, S.BRIGHT: lambda x: x * 0.25 + 0.75, S.FLAT: lambda x: x * 0.15 + 0.45,
-    S.SATURATED: lambda x: np.clip((x - 0.2) / 0.2, 0, 1), S.BLANK: lambda x: x * 0.02 + 0.4, None: lambda x: x,
+    S.SATURATED: lambda x: np.clip((x - 0.1) / 0.1, 0, 1), S.BLANK: lambda x: x * 0.02 + 0.4, None: lambda x: x,
 }  # fmt: skip
 
 

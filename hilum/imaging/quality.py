@@ -32,7 +32,7 @@ none: on real films it is never below 100."""
 DARK_BELOW, BRIGHT_ABOVE = 100, 160
 """Greys: the 99th percentile of a film that is too dark lies below the one, the 1st of one that is too bright above
 the other. On real films the 99th is never below 148, the 1st never above 149."""
-MOST_WHITE, MOST_BLACK = 0.15, 0.65
+MOST_WHITE, MOST_BLACK = 0.25, 0.65
 """Shares of the thumbnail that are plain white or plain black: on real films never above 0.08 and 0.45; laterals of
 slim patients leave much of the film black."""
 

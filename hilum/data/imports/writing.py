@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -18,8 +18,9 @@ from hilum.data.manifest import Dataset, DatasetInfo, LeftOut
 from hilum.data.provenance import Provenance
 from hilum.errors import DataError, ImageError
 from hilum.imaging import pixels
+from hilum.imaging.quality import assess
 from hilum.progress import track
-from hilum.study import Study
+from hilum.study import Projection, Study, View
 
 OURS = frozenset({provenance.FILE, "left_out.jsonl", "README.md"})
 """What an export of Hilum holds besides tables and films."""
@@ -42,7 +43,8 @@ def write(
     films are there. Studies without any, films of no study and unreadable files are listed in ``left_out.jsonl``. A
     film that is already there with the same bytes is not written again, so an interrupted import is run anew. Of an
     export of Hilum what it says of itself comes along (``exported``): source, licence, simulated or not. Fewer than
-    ``at_least`` films are refused. Raises DataError.
+    ``at_least`` films are refused. A view that the source does not tell is taken from how its film looks, where
+    that is sure. Raises DataError.
     """
     manifest.refuse_other(to, found.name)
     sources.require(source)
@@ -58,6 +60,7 @@ def write(
         )  # fmt: skip
     atomic.settle()
     kept = _with_files(studies, {view: file for view, (file, _) in copied.items()}, left_out)
+    kept = told_by_looks(kept, to)
     info = DatasetInfo(
         found.name,
         found.source,
@@ -137,6 +140,18 @@ def _copy_film(data: bytes, target: Path, origin: Path | None) -> None:
     with atomic.replacing(target, durable=False) as temporary:
         temporary.write_bytes(data)
         pixels.read_film(temporary)
+
+
+def told_by_looks(studies: Sequence[Study], root: Path) -> list[Study]:
+    """The studies with every view of unknown projection told from its film in ``root`` (``imaging.quality``); one
+    that does not look clearly like a frontal or a lateral chest film stays unknown."""
+
+    def told(view: View) -> View:
+        if view.projection is not Projection.UNKNOWN or view.file is None:
+            return view
+        return replace(view, projection=assess(pixels.read_film(root / view.file)).projection)
+
+    return [replace(study, views=tuple(map(told, study.views))) for study in studies]
 
 
 def _distinct(studies: tuple[Study, ...], left_out: list[LeftOut]) -> list[Study]:
