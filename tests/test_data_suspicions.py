@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
 import numpy as np
+import pytest
 
 from hilum.data import manifest, splits, suspicions
 from hilum.data.check import check
@@ -78,3 +80,18 @@ def test_two_films_of_one_study_are_no_lookalikes(tmp_path: Path) -> None:
     views = tuple(View(name, Projection.FRONTAL, f"{name}.png") for name in "ab")
     looks = {view.id: suspicions.look(film, view) for view in views}
     assert suspicions.gather([Study("s", views)], looks, suspicions.alike(looks)).lookalikes == ()
+
+
+def test_of_very_many_films_only_equal_ones_are_found(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made(tmp_path)
+    looks = {f"v{n}": suspicions.look(read_film(tmp_path / "images" / f"{n}.png"), View("v")) for n in (0, 3)}
+    looks["near"] = replace(looks["v0"], hash=looks["v0"].hash ^ np.uint64(1))
+    looks["same"] = looks["v0"]
+    assert {pair[:2] for pair in suspicions.alike(looks).pairs} == {("v0", "near"), ("v0", "same")}
+    monkeypatch.setattr(suspicions, "MOST_COMPARED", 3)
+    alike = suspicions.alike(looks)
+    assert alike.pairs == (("v0", "same", 0),)
+    studies = [Study(view, (View(view),)) for view in looks]
+    assert any("not sought" in line for line in suspicions.gather(studies, looks, alike).lines())

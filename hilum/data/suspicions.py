@@ -10,10 +10,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from hilum.imaging.film import Film
-from hilum.imaging.perceptual_hash import Hash, near_pairs, perceptual_hash
+from hilum.imaging.perceptual_hash import NEAR, Hash, near_pairs, perceptual_hash
 from hilum.imaging.quality import Suspicion, assess
 from hilum.study import Study, View
 
+MOST_COMPARED = 40_000
+"""Films that are all held against one another (half a minute); of more only equal hashes are found, and that is
+said."""
 LISTED = 10
 """Lines of each kind that are shown; JSON holds all."""
 
@@ -73,6 +76,10 @@ class Suspicions:
             some = [one for one in self.suspects if one.suspicion == suspicion][:LISTED]
             out += [f"  study {one.study}, {one.film}: {one.line}" for one in some]
             out += [f"  … and {number - LISTED} more"] * (number > LISTED)
+        if self.looked_at > MOST_COMPARED:
+            out.append(
+                "films that are nearly the same are not sought among so many, only those with equal hashes"
+            )
         if self.lookalikes:
             number = len(self.lookalikes)
             out.append(f"suspicious: films of different studies that are nearly the same, in pairs: {number}")
@@ -118,7 +125,8 @@ def look(film: Film, view: View) -> Look:
 def alike(looks: Mapping[str, Look]) -> Alike:
     """Which of the films are nearly the same; ``looks`` by view id."""
     views = list(looks)
-    pairs = near_pairs([looks[view].hash for view in views])
+    most = NEAR if len(views) <= MOST_COMPARED else 0
+    pairs = near_pairs([looks[view].hash for view in views], most)
     numbers: dict[bytes, int] = {}
     number = {view: numbers.setdefault(looks[view].hash.tobytes(), len(numbers)) for view in views}
     near = [{index} for index in range(len(numbers))]

@@ -58,6 +58,8 @@ def near_pairs(hashes: Sequence[Hash], most: int = NEAR) -> list[tuple[int, int,
         there = first.setdefault(words.tobytes(), index)
         if there != index:
             found.append((there, index, 0))
+    if most == 0:
+        return sorted(found)
     places = np.fromiter(first.values(), np.int64, len(first))
     distinct = np.stack([hashes[place] for place in places]) if first else np.zeros((0, 4), np.uint64)
     for start in range(0, len(distinct), _BLOCK):
