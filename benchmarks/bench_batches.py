@@ -102,12 +102,12 @@ def timed(work: Callable[[], Any]) -> tuple[float, float]:
 
 
 def processor_seconds() -> float:
-    """Of this process and of the children that still run (they are kept to read DICOM), with those these had."""
+    """Of this process and of the children that it keeps (to read DICOM), with those that these have had."""
     ticks = 0.0
     for children in Path("/proc/self/task").glob("*/children"):
         for child in children.read_text().split():
             ticks += sum(map(int, Path(f"/proc/{child}/stat").read_text().rpartition(")")[2].split()[11:15]))
-    return sum(os.times()[:4]) + ticks / os.sysconf("SC_CLK_TCK")
+    return time.process_time() + ticks / os.sysconf("SC_CLK_TCK")
 
 
 def memory(what: str) -> float:

@@ -79,8 +79,14 @@ def files_of(cache: Path) -> dict[str, bytes]:
 
 def test_any_number_of_workers_decodes_the_same(tmp_path: Path) -> None:
     dataset = made.dataset(tmp_path, 9)
+    straight = [
+        films.quantise(films.fit_square(films.read_film(dataset.path(view)).pixels_HW, 32)[0])
+        for study in dataset.studies
+        for view in study.views
+    ]
     for workers in (0, 1, 2, 3):
-        load_films(dataset, 32, 2, tmp_path / str(workers), workers)
+        decoded = load_films(dataset, 32, 2, tmp_path / str(workers), workers)
+        np.testing.assert_array_equal(decoded.pixels_MHW, straight)
         assert files_of(tmp_path / str(workers)) == files_of(tmp_path / "0")
 
 
