@@ -9,8 +9,8 @@ the whole way of training's first epoch: decoded, fitted to a square of ``--size
 batched. ``epoch`` is the last part alone, which is all that later epochs do. ``ratio``: images/s of ``batches`` over
 ``decode`` by the clock, ``cpu_ratio`` by processor time (with that of decoding processes), which other work on the
 machine disturbs less; medians of the rounds. The peak of memory is held against what the films that may be in work
-at once can take (16 bytes a pixel) and the batches ahead. ``loading``: the share of a training step that waits for
-its batch (``bench_training.py``).
+at once can take (16 bytes a pixel), the batches ahead, the rows that are kept and what the allocator takes in
+advance. ``loading``: the share of a training step that waits for its batch (``bench_training.py``).
 Limits: both ratios >= 0.85 for full-size films (a thumbnail is decoded in less time than it is augmented: no limit);
 peak below its bound; loading <= 0.1. Linux only (the peak of memory).
 """
@@ -45,9 +45,11 @@ from hilum.imaging.film import MOST_PIXELS
 from hilum.imaging.pixels import read_film
 from hilum.study import Study, View
 
-CASES = {"png": 32, "png_12": 16, "jpeg": 48, "dicom_j2k": 4, "thumbnail": 512}
+CASES = {"png": 64, "png_12": 32, "jpeg": 160, "dicom_j2k": 8, "thumbnail": 1024}
 """So many films each."""
 SIDE, BATCH, DISTINCT, BYTES = 2048, 16, 4, 16
+PADDING = 64 << 20
+"""Bytes that the allocator takes beyond what it is asked for (``hilum.allocator``)."""
 
 
 def film(side: int, seed: int) -> np.ndarray:
@@ -159,7 +161,8 @@ def measure(folder: Path, workers: int, size: int, rounds: int) -> dict[str, flo
             times["epoch"].append(timed(lambda: epoch(films, number)))  # noqa: B023
     peak = memory("VmHWM") - base
     ahead_bytes = 3 * BATCH * size**2 * 4 * 4  # noise, films, places, changed films of three batches
-    bound = (min(workers * pixels, MOST_PIXELS + pixels) * BYTES + ahead_bytes + len(files) * size**2) / 2**20
+    kept = len(files) * size**2  # the rows, mapped
+    bound = (min(workers * pixels, MOST_PIXELS) * BYTES + ahead_bytes + kept + PADDING) / 2**20
     found: dict[str, float] = {}
     for name, some in times.items():
         clock, processor = (statistics.median(column) for column in zip(*some, strict=True))
