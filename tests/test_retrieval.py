@@ -18,6 +18,7 @@ from hilum.retrieval import (
 from hilum.study import Side, State
 from hilum.text.tokenizer import Tokenizer
 from hilum.worth import Worth
+from tests.heads import NAMES, THRESHOLDS, head, worth
 
 NORMAL = "the heart is normal . the lungs are clear . no pleural effusion ."
 LEFT = "the heart is normal . there is a left pleural effusion ."
@@ -25,27 +26,11 @@ RIGHT = "the heart is normal . there is a right pleural effusion ."
 LARGE = "the heart is enlarged . the lungs are clear . no pleural effusion ."
 TEXTS = [NORMAL] * 6 + [LEFT] * 4 + [RIGHT] * 4 + [LARGE] * 4
 LOGITS_NF = np.array([[-3.0, -3.0]] * 6 + [[3.0, -3.0]] * 8 + [[-3.0, 3.0]] * 4)
-NAMES = ("Pleural Effusion", "Cardiomegaly")
 WORDS = {word for text in TEXTS for word in text.split()}
-KNOWN = {*NAMES, "Pleural Effusion/left", "Pleural Effusion/right"}
-
-
-THRESHOLDS = dict.fromkeys(NAMES, (0.2, 0.5))
 
 
 def evidence(known_NF: np.ndarray, asked_BF: np.ndarray, ridge: float) -> np.ndarray:
     return regression(known_NF, ridge)(asked_BF)
-
-
-def head(decided: set[str], **probabilities: float) -> Verdict:
-    given = dict.fromkeys(NAMES, 0.05) | {
-        name.replace("_", " "): value for name, value in probabilities.items()
-    }
-    return Verdict(given, frozenset(decided), frozenset(), frozenset(KNOWN))
-
-
-def worth(decided: set[str], **probabilities: float) -> Worth:
-    return Worth(head(decided, **probabilities), THRESHOLDS)
 
 
 def test_weights_predict_what_ridge_regression_predicts() -> None:

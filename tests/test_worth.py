@@ -7,29 +7,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hilum.consistency import Verdict
 from hilum.metrics import floors
 from hilum.study import Side
 from hilum.worth import MARGIN, UNKNOWN, Trait, Worth, traits
+from tests.heads import THRESHOLDS, head, worth
 
-NAMES = ("Pleural Effusion", "Cardiomegaly")
-KNOWN = {*NAMES, "Pleural Effusion/left", "Pleural Effusion/right"}
-THRESHOLDS = dict.fromkeys(NAMES, (0.2, 0.5))
 SENTENCES = (
     "the lungs are clear .", "there is a left pleural effusion .", "no pleural effusion .", "cardiomegaly .",
     "the heart size and pulmonary vascularity appear within normal limits .", "no large pleural effusion .",
 )  # fmt: skip
-
-
-def head(decided: set[str], **probabilities: float) -> Verdict:
-    given = dict.fromkeys(NAMES, 0.05) | {
-        name.replace("_", " "): value for name, value in probabilities.items()
-    }
-    return Verdict(given, frozenset(decided), frozenset(), frozenset(KNOWN))
-
-
-def worth(decided: set[str], **probabilities: float) -> Worth:
-    return Worth(head(decided, **probabilities), THRESHOLDS)
 
 
 def test_what_statements_are_worth() -> None:
