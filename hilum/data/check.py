@@ -5,10 +5,10 @@ from __future__ import annotations
 import hashlib
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
+from hilum import ahead
 from hilum.data import duplicates, manifest, openi_reports, splits, suspicions
 from hilum.data.splits import Split
 from hilum.data.suspicions import Alike, Look, Suspicions
@@ -17,7 +17,6 @@ from hilum.imaging.pixels import read_film
 from hilum.progress import track
 from hilum.study import Study, View
 
-WORKERS = 2
 FILM_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".dcm"})
 PATIENTS_APART = frozenset({"clean", "patients", "official"})
 """Splits that promise to keep the studies of a patient in one part."""
@@ -256,22 +255,20 @@ def _check_films(
     problems += [f"image id {view} stands in {count} views" for view, count in by_id.items() if count > 1]
     digests: dict[str, str] = {}
     looks: dict[str, Look] = {}
-    with ThreadPoolExecutor(WORKERS) as pool:
-        checked = pool.map(lambda item: _check_film(root, item[1]), items)
-        for (study, view), (digest, look, problem) in zip(
-            items, track(checked, "checking films", len(items)), strict=True
-        ):
-            if digest:
-                digests[view.id] = digest
-            if look is not None:
-                looks[view.id] = look
-            if problem:
-                problems.append(f"study {study.id}: {problem}")
-            elif digest and noted and noted.get(view.file or "") != digest:
-                was = (
-                    "has no digest" if view.file not in noted else "is not the one that came: another SHA-256"
-                )
-                problems.append(f"study {study.id}: {view.file} {was} in {manifest.DIGESTS}")
+    workers = ahead.cores()
+    checked = ahead.in_order(lambda item: _check_film(root, item[1]), items, workers, most=4 * workers)
+    for (study, view), (digest, look, problem) in zip(
+        items, track(checked, "checking films", len(items)), strict=True
+    ):
+        if digest:
+            digests[view.id] = digest
+        if look is not None:
+            looks[view.id] = look
+        if problem:
+            problems.append(f"study {study.id}: {problem}")
+        elif digest and noted and noted.get(view.file or "") != digest:
+            was = "has no digest" if view.file not in noted else "is not the one that came: another SHA-256"
+            problems.append(f"study {study.id}: {view.file} {was} in {manifest.DIGESTS}")
     known = {root / file for file in by_file if file is not None}
     stray = sorted(
         path
