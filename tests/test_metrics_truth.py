@@ -50,6 +50,8 @@ def test_found_missed_invented_and_wrong_side() -> None:
     assert found["image_truth_recall_micro"] == 3 / 5
     assert found["image_truth_side_accuracy"] == 1 / 2
     assert found["image_truth_side_named"] == 2 / 3
+    assert found["image_truth_missed_abnormal"] == 2 / 5  # one uncertain, one of another kind
+    assert found["image_truth_invented"] == 1 / 6
     assert np.isnan(found["image_truth_f1_macro"])
     assert truth.counts(truths, texts)[EFFUSION] == {
         "drawn": 4,

@@ -57,6 +57,8 @@ DRAWN_COLUMNS = {
     "image_truth_recall_micro": "recall",
     "image_truth_side_accuracy": "side",
     "image_truth_side_named": "side named",
+    "image_truth_missed_abnormal": "missed",
+    "image_truth_invented": "invented",
 }
 """The metrics that the printed tables show, in order, and what stands above them."""
 

@@ -57,7 +57,10 @@ def image_truth(truths: Truths, texts: Sequence[Mapping[str, Finding]]) -> Stati
     ``image_truth_f1_macro``, the mean F1 over the kinds drawn in at least ``ENOUGH`` studies (NaN without any);
     ``image_truth_f1/KIND``; ``image_truth_side_accuracy``, among one-sided drawn findings that the text finds
     and gives a side, the share with the right one (NaN where there is none); ``image_truth_side_named``, the
-    share of one-sided drawn findings that were found that have a side at all in the text (NaN likewise).
+    share of one-sided drawn findings that were found that have a side at all in the text (NaN likewise);
+    ``image_truth_missed_abnormal``, the share of studies with a drawn finding whose text calls none of them present
+    (NaN where nothing is drawn); and ``image_truth_invented``, how many kinds a text calls present that were not
+    drawn, a report (0 and more).
     Which kinds count is fixed by all of ``truths``, in a resample or a subset too.
     Raises ValueError where the two are not equally many.
     """
@@ -74,12 +77,15 @@ def image_truth(truths: Truths, texts: Sequence[Mapping[str, Finding]]) -> Stati
     sides_N3 = np.array([_sides(truth, text) for truth, text in zip(truths, texts, strict=True)]).reshape(
         -1, 3
     )
-    stats_NS = np.concatenate([drawn_NF & said_NF, drawn_NF, said_NF, sides_N3], axis=1).astype(np.float64)
+    found_NF = drawn_NF & said_NF
+    abnormal_N = drawn_NF.any(axis=1)
+    studies_N3 = np.stack([abnormal_N, abnormal_N & ~found_NF.any(axis=1), np.ones_like(abnormal_N)], axis=1)
+    stats_NS = np.concatenate([found_NF, drawn_NF, said_NF, sides_N3, studies_N3], axis=1).astype(np.float64)
     n_kinds = len(kinds)
 
     def compute(sums_S: Floats) -> dict[str, Floats]:
         found_F, drawn_F, said_F = (sums_S[..., k * n_kinds : (k + 1) * n_kinds] for k in range(3))
-        right, sided, one_sided = np.moveaxis(sums_S[..., 3 * n_kinds :], -1, 0)
+        right, sided, one_sided, abnormal, missed, studies = np.moveaxis(sums_S[..., 3 * n_kinds :], -1, 0)
         micro = ratios(found_F.sum(axis=-1), drawn_F.sum(axis=-1), said_F.sum(axis=-1))
         f1_F = ratios(found_F, drawn_F, said_F)[2]
         nothing = np.full(right.shape, np.nan)
@@ -87,6 +93,8 @@ def image_truth(truths: Truths, texts: Sequence[Mapping[str, Finding]]) -> Stati
             "image_truth_f1_macro": f1_F[..., common].mean(axis=-1) if common else nothing,
             "image_truth_side_accuracy": share(right, sided),
             "image_truth_side_named": share(sided, one_sided),
+            "image_truth_missed_abnormal": share(missed, abnormal),
+            "image_truth_invented": share((said_F - found_F).sum(axis=-1), studies),
         }
         for name, value in zip(("precision", "recall", "f1"), micro, strict=True):
             result[f"image_truth_{name}_micro"] = value

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 
+from hilum.metrics import clinical
 from hilum.metrics.intervals import Interval
 from hilum.metrics.probabilities import FEW, Probabilities
 from hilum.metrics.scorecard import (
@@ -59,6 +60,8 @@ NAMES = {
     "image_truth_precision_micro": "Findings precision (drawn), micro",
     "image_truth_recall_micro": "Findings recall (drawn), micro",
     "image_truth_side_named": "Side named (drawn)",
+    "image_truth_missed_abnormal": "Abnormal films of which nothing drawn is named (less is better)",
+    "image_truth_invented": "Findings invented, a report (less is better)",
     "cider_plain": "CIDEr, the paper's",
     "findings_f1_micro_14_chexbert": "CheXbert-14 F1, micro",
     "findings_f1_macro_14_chexbert": "CheXbert-14 F1, macro",
@@ -82,10 +85,10 @@ NAMES = {
     "brier": "Brier score (less is better)",
     "ece": "ECE (less is better)",
 }
-LESS_IS_BETTER = ("contradictions", "hallucinated_priors")
+FAULTS = ("contradictions", "hallucinated_priors")
 _TABLES: tuple[tuple[str, Sequence[str]], ...] = (
     ("Text", tuple(TEXT_COLUMNS)),
-    ("Findings", (*FINDINGS_COLUMNS, *LESS_IS_BETTER)),
+    ("Findings", (*FINDINGS_COLUMNS, *FAULTS)),
     ("By models from elsewhere", tuple(EXTERNAL_COLUMNS)),
     ("What was drawn", tuple(DRAWN_COLUMNS)),
 )
@@ -231,7 +234,10 @@ def _best(card: Scorecard) -> dict[str, float]:
         if kind(system) != "ceiling":
             for name, score in scores.items():
                 found.setdefault(name, []).append(score.value)
-    return {name: min(values) if name in LESS_IS_BETTER else max(values) for name, values in found.items()}
+    return {
+        name: min(values) if name in clinical.LESS_IS_BETTER else max(values)
+        for name, values in found.items()
+    }
 
 
 def _name(metric: str) -> str:
