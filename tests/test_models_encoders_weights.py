@@ -172,7 +172,7 @@ def test_offline_is_said_in_one_line(cache: Path, monkeypatch: pytest.MonkeyPatc
     def offline(*_: object, **__: object) -> None:
         raise downloading.urllib.error.URLError("Temporary failure in name resolution")
 
-    monkeypatch.setattr(downloading.urllib.request, "urlopen", offline)
+    monkeypatch.setattr(downloading.urllib.request.OpenerDirector, "open", offline)
     monkeypatch.setattr(weights, "download", lambda *given, **named: downloading.download(
         *given, **named, sleep=lambda _: None
     ))  # fmt: skip

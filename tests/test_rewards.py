@@ -315,7 +315,7 @@ def test_recipes_with_a_reward() -> None:
         config = RECIPES[name]()
         assert config.reward is not None and config.name == name
         assert replace(config, name="", reward=None) == replace(
-            RECIPES[name.removesuffix("-reward")](), name=""
+            RECIPES[name.replace("-reward", "-decoder")](), name=""
         )
 
 

@@ -346,7 +346,7 @@ def test_a_state_from_before_there_was_a_choice_can_be_resumed(tmp_path: Path) -
 
 
 def test_the_recipe_differs_from_its_base_in_the_vectors_alone() -> None:
-    base, variant = RECIPES["openi"](), RECIPES["openi-vectors"]()
+    base, variant = RECIPES["openi-decoder"](), RECIPES["openi-vectors"]()
     assert variant == replace(base, name="openi-vectors", word_vectors=Method.WORD2VEC)
     assert base.word_vectors is None
 
