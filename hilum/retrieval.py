@@ -187,7 +187,7 @@ class Section:
         self.sentences = tuple(
             sentence
             for sentence, count in counts.most_common()
-            if (count >= COMMON or _states_a_finding(sentence)) and may_be_said(sentence)
+            if may_be_said(sentence) and (count >= COMMON or _states_a_finding(sentence))
         )
         self._expected = Expected(nlg.References(self._texts))
         self._pieces = nlg.Pieces(self._expected.references)
@@ -242,14 +242,14 @@ class Section:
         order = np.argsort(-appeal_S, kind="stable")
         taken = dict.fromkeys(order[: config.sentences].tolist())
         for name in sorted(head.called):
-            states = self._sentence_traits.stating(name)
-            taken |= dict.fromkeys([k for k in order.tolist() if k in states][: config.each])
+            stating_S = self._sentence_traits.stating(name)
+            taken |= dict.fromkeys(order[stating_S[order]][: config.each].tolist())
         return [self.sentences[k] for k in taken]
 
 
 def _states_a_finding(sentence: str) -> bool:
-    """Whether a sentence calls a finding present and says of no other anything that is not certain: what is abnormal
-    is seldom said twice in the same words."""
+    """Whether a sentence is short, calls one finding present, and under no reading a second: what is abnormal is
+    seldom said twice in the same words."""
     found = Counter(trait.kind for trait in traits([sentence]))
     return found["present"] == 1 and found["doubtful"] == 0 and len(sentence.split()) <= SHORT
 
@@ -274,7 +274,7 @@ class _Read:
         """What each text is worth to a study's head."""
         return np.asarray(self._count_TX @ np.array([head.value(trait) for trait in self._traits]))
 
-    def stating(self, name: str) -> frozenset[int]:
+    def stating(self, name: str) -> NDArray[np.bool_]:
         """Which texts call the finding ``name`` present."""
-        columns = [k for k, trait in enumerate(self._traits) if trait == Trait("present", name)]
-        return frozenset(self._count_TX[:, columns].nonzero()[0].tolist())
+        trait = Trait("present", name)
+        return np.asarray(self._count_TX[:, [each == trait for each in self._traits]].sum(1) > 0)

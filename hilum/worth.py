@@ -13,7 +13,7 @@ from typing import Literal, NamedTuple
 from hilum import consistency
 from hilum.metrics import clinical
 from hilum.study import Side, State
-from hilum.text.findings import OBSERVATIONS, label
+from hilum.text.findings import NO_FINDING, OBSERVATIONS, label
 
 MARGIN = 3.0
 """A finding counts for at most so many logits beyond its operating point: a sure one does not drown the rest."""
@@ -127,9 +127,8 @@ def _bounded(value: float) -> float:
 @lru_cache(maxsize=1 << 14)
 def _present_in(sentence: str) -> frozenset[str]:
     """What CheXpert's reading calls present in a sentence: the one that is scored."""
-    return frozenset(name for name, said in label(sentence).items() if said.state is State.PRESENT) - {
-        "No Finding"
-    }
+    present = {name for name, said in label(sentence).items() if said.state is State.PRESENT}
+    return frozenset(present - {NO_FINDING})
 
 
 def _calls_nothing(read: Mapping[str, consistency.Statement]) -> bool:

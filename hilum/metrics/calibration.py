@@ -189,11 +189,13 @@ def _weighted(truth_N: Bools, probability_N: Floats, weights_RN: Floats, bins: i
 
 @dataclass(frozen=True, slots=True)
 class OperatingPoint:
-    """A threshold (present if the probability is at least that), and what it did where it was chosen."""
+    """A threshold (present if the probability is at least that), and what it did where it was chosen (its precision
+    is NaN where it calls nothing)."""
 
     threshold: float
     sensitivity: float
     specificity: float
+    precision: float
     f1: float
 
 
@@ -206,13 +208,10 @@ def best_f1(truth_N: Bools, probability_N: Floats) -> OperatingPoint:
 def best_f1_at_precision(truth_N: Bools, probability_N: Floats, precision: float) -> OperatingPoint | None:
     """The same among the thresholds at which at least ``precision`` (0 to 1) of what is said to be there is there;
     None where there is none."""
-    found = None
-    for point in _points(truth_N, probability_N):
-        said = probability_N >= point.threshold
-        right = int((said & truth_N).sum()) >= precision * int(said.sum())
-        if right and point.f1 > 0 and (found is None or point.f1 > found.f1):
-            found = point
-    return found
+    precise = [
+        point for point in _points(truth_N, probability_N) if point.f1 > 0 and point.precision >= precision
+    ]
+    return max(precise, key=lambda point: (point.f1, point.threshold), default=None)
 
 
 def at_sensitivity(truth_N: Bools, probability_N: Floats, sensitivity: float) -> OperatingPoint:
@@ -230,7 +229,7 @@ def at_specificity(truth_N: Bools, probability_N: Floats, specificity: float) ->
     fitting = [point for point in _points(truth_N, probability_N) if point.specificity >= specificity - 1e-12]
     if fitting:
         return fitting[-1]
-    return OperatingPoint(float(np.nextafter(probability_N.max(), np.inf)), 0.0, 1.0, 0.0)
+    return OperatingPoint(float(np.nextafter(probability_N.max(), np.inf)), 0.0, 1.0, np.nan, 0.0)
 
 
 def _points(truth_N: Bools, probability_N: Floats) -> list[OperatingPoint]:
@@ -250,6 +249,7 @@ def _points(truth_N: Bools, probability_N: Floats) -> list[OperatingPoint]:
                 float(threshold),
                 hits / positive,
                 1 - wrong / negative if negative else 1.0,
+                hits / (hits + wrong),
                 2 * hits / (hits + wrong + positive),
             )
         )

@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from itertools import groupby
 
 import numpy as np
 from numpy.typing import NDArray
@@ -64,16 +65,15 @@ class Expected:
     def counted(self, texts: Sequence[str]) -> Counted:
         """``texts`` ready to be scored together, under any weights."""
         bags = [nlg.bag(self.references, text) for text in texts]
-        steps = [self.steps_of(one) for one in bags]
+        by_length = sorted(range(len(bags)), key=lambda index: len(bags[index].words))
+        steps = {index: self.steps_of(bags[index]) for index in by_length}
+        slots = [order + ORDERS * index for index, (_, order) in steps.items()]
         return Counted(
-            row_E=np.concatenate([np.zeros(0, dtype=np.intp), *(rows for rows, _ in steps)]),
-            slot_E=np.concatenate(
-                [
-                    np.zeros(0, dtype=np.intp),
-                    *(order + ORDERS * index for index, (_, order) in enumerate(steps)),
-                ]
+            rows=tuple(
+                (length, np.concatenate([steps[index][0] for index in some]))
+                for length, some in groupby(by_length, key=lambda index: len(bags[index].words))
             ),
-            length_T=np.array([len(one.words) for one in bags], dtype=np.intp),
+            slot_E=np.concatenate([np.zeros(0, dtype=np.intp), *slots]),
             norm_T4=np.array([_norm(one) for one in bags]).reshape(-1, ORDERS),
         )
 
@@ -91,11 +91,11 @@ class Expected:
 
 @dataclass(frozen=True, slots=True)
 class Counted:
-    """T texts, counted: their E steps as rows, each with its slot (text and order), and lengths and norms."""
+    """T texts, counted: their E steps as rows, those of each length (in words) together; each step's slot (text and
+    order), in that order; and norms."""
 
-    row_E: NDArray[np.intp]
+    rows: tuple[tuple[int, NDArray[np.intp]], ...]
     slot_E: NDArray[np.intp]
-    length_T: NDArray[np.intp]
     norm_T4: Floats
 
 
@@ -119,12 +119,9 @@ class Weighted:
 
     def cider_d_of(self, texts: Counted) -> Floats:
         """The same of many texts at once, (T,)."""
-        gain_E = np.zeros(len(texts.row_E))
-        length_E = texts.length_T[texts.slot_E // ORDERS]
-        for length in np.unique(texts.length_T):
-            here = length_E == length
-            gain_E[here] = self._gains(int(length))[texts.row_E[here]]
-        total = np.bincount(texts.slot_E, gain_E, minlength=len(texts.length_T) * ORDERS)
+        gains = [self._gains(length)[row_E] for length, row_E in texts.rows]
+        gain_E = np.concatenate([np.zeros(0), *gains])
+        total = np.bincount(texts.slot_E, gain_E, minlength=texts.norm_T4.size)
         return np.asarray(10 * (total.reshape(-1, ORDERS) / texts.norm_T4).mean(1))
 
     def _gains(self, words: int) -> Floats:

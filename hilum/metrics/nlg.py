@@ -16,7 +16,7 @@ Sources: Papineni et al. 2002 (BLEU); Lin 2004 (ROUGE); Vedantam et al. 2015 (CI
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -150,12 +150,13 @@ def bag(references: References, text: str) -> Bag:
 
 class Pieces:
     """Counts texts that are put together of the same sentences, as a search does: ``bag`` of such a text, but the
-    n-grams inside a sentence are looked up once, and only those across its edges each time."""
+    n-grams inside a sentence, and those across an edge between two, are looked up once."""
 
     def __init__(self, references: References) -> None:
         self._references = references
         self._unseen: dict[Ngram, int] = {}
         self._inside: dict[str, tuple[list[str], list[int]]] = {}
+        self._across: dict[tuple[Ngram, Ngram], list[int]] = {}
 
     def bag(self, sentences: Sequence[str]) -> Bag:
         """``bag(references, " ".join(sentences))``."""
@@ -165,10 +166,15 @@ class Pieces:
             inside = self._inside.get(sentence)
             if inside is None:
                 own = sentence.split()
-                inside = self._inside[sentence] = (own, [self._column(gram) for gram in _grams(own, 0)])
-            # Across the edge: what begins in the last three words before it and ends behind it.
-            if head := words[1 - ORDERS :]:
-                columns += [self._column(gram) for gram in _grams(head + inside[0][: ORDERS - 1], len(head))]
+                inside = self._inside[sentence] = (own, self._columns(ngrams(own)))
+            # What crosses the edge begins in the last three words before it and ends in the first three behind it.
+            edge = (tuple(words[1 - ORDERS :]), tuple(inside[0][: ORDERS - 1]))
+            across = self._across.get(edge)
+            if across is None:
+                before, behind = edge
+                across = self._columns(ngrams(before + behind) - ngrams(before) - ngrams(behind))
+                self._across[edge] = across
+            columns += across
             words += inside[0]
             columns += inside[1]
         found, times = np.unique(np.array(columns, dtype=np.int64), return_counts=True)
@@ -183,6 +189,9 @@ class Pieces:
         guess_4 = np.maximum(0.0, len(words) - np.arange(ORDERS))
         return Bag(columns_M, counts_M, np.sqrt(squares_4), guess_4, words)
 
+    def _columns(self, grams: Counter[Ngram]) -> list[int]:
+        return [self._column(gram) for gram in grams.elements()]
+
     def _column(self, gram: Ngram) -> int:
         """Its column; behind the last, one of its own, which says its order."""
         column = self._references.column.get(gram)
@@ -190,14 +199,6 @@ class Pieces:
             number = self._unseen.setdefault(gram, len(self._unseen))
             column = len(self._references.idf_G) + number * ORDERS + len(gram) - 1
         return column
-
-
-def _grams(words: Sequence[str], edge: int) -> Iterator[Ngram]:
-    """The n-grams of ``words``; with an ``edge`` only those with words on both of its sides."""
-    for order in range(1, ORDERS + 1):
-        first, last = (max(0, edge - order + 1), edge) if edge else (0, len(words))
-        for start in range(first, min(last, len(words) - order + 1)):
-            yield tuple(words[start : start + order])
 
 
 def count(references: References, hypotheses: Sequence[str]) -> Statistics:
