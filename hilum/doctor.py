@@ -8,7 +8,6 @@ from __future__ import annotations
 import importlib
 import importlib.metadata
 import importlib.util
-import os
 import platform
 import shutil
 import subprocess
@@ -20,6 +19,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+from hilum import ahead
 from hilum.errors import HilumError
 from hilum.imaging.syntaxes import SYNTAXES, Syntax
 
@@ -107,7 +107,7 @@ def to_text(checks: Iterable[Check]) -> str:
 
 def _python() -> Iterator[Check]:
     version = platform.python_version()
-    where = f"{version} ({platform.system()} {platform.machine()}), {_cores()} cores"
+    where = f"{version} ({platform.system()} {platform.machine()}), {ahead.cores()} cores"
     old = sys.version_info < (3, 11)
     yield Check(
         "system",
@@ -116,10 +116,6 @@ def _python() -> Iterator[Check]:
         where,
         "install Python 3.11 or newer" if old else "",
     )
-
-
-def _cores() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _memory() -> Iterator[Check]:

@@ -6,7 +6,6 @@ import concurrent.futures
 import hashlib
 import io
 import multiprocessing
-import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -16,7 +15,7 @@ import cv2
 import numpy as np
 
 import hilum
-from hilum import atomic
+from hilum import ahead, atomic
 from hilum.data import manifest, splits
 from hilum.data.manifest import Dataset, DatasetInfo, LeftOut
 from hilum.errors import DataError
@@ -191,7 +190,7 @@ def _draw_all(
 ) -> Iterator[Study]:
     """The studies drawn, in their order."""
     task = partial(draw, to=to, how=how, keep=keep)
-    workers = min(workers or _cores(), len(studies))
+    workers = min(workers or ahead.cores(), len(studies))
     if workers < 2:
         yield from map(task, studies)
         return
@@ -209,10 +208,6 @@ def _draw_all(
         ) from None  # fmt: skip
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
-
-
-def _cores() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _same_maker(to: Path, how: Drawing) -> bool:
