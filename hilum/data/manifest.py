@@ -90,10 +90,7 @@ def write(
     if doubled:
         raise DataError(f"{len(doubled)} study ids occur twice: {', '.join(doubled[:5])}", where=root)
     atomic.write_bytes(root / "studies.jsonl", _lines(studies))
-    if left_out:
-        atomic.write_bytes(root / "left_out.jsonl", _lines(left_out))
-    else:
-        (root / "left_out.jsonl").unlink(missing_ok=True)
+    write_left_out(root, left_out)
     if digests:
         lines = (f"{digest}  {file}\n" for file, digest in sorted(digests.items()))
         atomic.write_text(root / DIGESTS, "".join(lines))
@@ -174,6 +171,15 @@ def not_empty(to: Path, foreign: str) -> DataError:
     """That ``to`` holds something named ``foreign`` which no data set of ours would."""
     what = f"not empty ({foreign!r} is there) and not a data set"
     return DataError(what, where=to, fix="name an empty folder")
+
+
+def write_left_out(root: Path, left_out: Sequence[LeftOut]) -> None:
+    """Writes the list of what was left out into ``root``; of nothing there is no file."""
+    path = root / "left_out.jsonl"
+    if left_out:
+        atomic.write_bytes(path, _lines(left_out))
+    else:
+        path.unlink(missing_ok=True)
 
 
 def read_left_out(root: Path) -> tuple[LeftOut, ...]:

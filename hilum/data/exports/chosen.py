@@ -7,7 +7,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import cv2
-import msgspec
 import numpy as np
 
 import hilum
@@ -34,10 +33,10 @@ class Chosen:
     parts: dict[str, tuple[Study, ...]]
     left_out: tuple[LeftOut, ...]
 
-    @property
-    def studies(self) -> Iterator[tuple[str, Study]]:
-        """(part, study) of all."""
-        return ((part, study) for part, studies in self.parts.items() for study in studies)
+    def tracked(self) -> Iterator[tuple[str, Study]]:
+        """(part, study) of all, while a bar shows how many are done."""
+        every = [(part, study) for part, studies in self.parts.items() for study in studies]
+        return track(every, "studies")
 
 
 def choose(dataset: Dataset, split: str | None) -> Chosen:
@@ -94,11 +93,7 @@ def finish(
 ) -> Provenance:
     """Writes what was left out and, last, what the export says of itself."""
     info = chosen.dataset.info
-    lines = b"".join(msgspec.json.encode(item) + b"\n" for item in (*chosen.left_out, *left_out))
-    if lines:
-        atomic.write_bytes(to / "left_out.jsonl", lines)
-    else:
-        (to / "left_out.jsonl").unlink(missing_ok=True)
+    manifest.write_left_out(to, (*chosen.left_out, *left_out))
     atomic.settle()
     note = Provenance(
         export, info.name, info.source, info.licence, info.simulated,
@@ -134,8 +129,7 @@ def write_film(to: Path, dataset: Dataset, view: View, stem: str) -> str:
 
 def studies_with_films(chosen: Chosen, to: Path, folder: str) -> Iterator[tuple[str, Study, list[str]]]:
     """(part, study, paths of its films) of all, each film written as ``STUDY/NUMBER`` below ``to / folder``."""
-    total = sum(map(len, chosen.parts.values()))
-    for part, study in track(chosen.studies, "studies", total):
+    for part, study in chosen.tracked():
         stem = file_stem(study.id)
         yield part, study, [
             write_film(to / folder, chosen.dataset, view, f"{stem}/{number}")

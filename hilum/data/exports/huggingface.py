@@ -51,9 +51,8 @@ def row(study: Study) -> dict[str, Any]:
 def write_imagefolder(chosen: Chosen, to: Path) -> Provenance:
     """``PART/metadata.jsonl`` and ``PART/VIEW.png`` in ``to``, and the card ``README.md``. Raises DataError."""
     prepare(to, chosen.dataset, "imagefolder")
-    total = sum(map(len, chosen.parts.values()))
     lines: dict[str, list[bytes]] = {part: [] for part, studies in chosen.parts.items() if studies}
-    for part, study in track(chosen.studies, "studies", total):
+    for part, study in chosen.tracked():
         names = [write_film(to / part, chosen.dataset, view, file_stem(view.id)) for view in study.views]
         lines[part].append(msgspec.json.encode({"file_names": names, **row(study)}) + b"\n")
     for part, rows in lines.items():
