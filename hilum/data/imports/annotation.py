@@ -24,13 +24,13 @@ from hilum.data.imports import source as sources
 from hilum.data.imports.found import Found, by_path, safe_path, without_suffix
 from hilum.data.imports.tables import BOM
 from hilum.data.manifest import LeftOut
+from hilum.data.openi import LICENCE
 from hilum.errors import DataError
 from hilum.study import Projection, Report, Study, View
 from hilum.text import sections
 
 R2GEN = re.compile(r".*annotation\.json", re.IGNORECASE)
 REXRANK = re.compile(r"(?!hilum-export|dataset_info).*\.json", re.IGNORECASE)
-OPENI_LICENCE = "CC BY-NC-ND 4.0"
 UNKNOWN_LICENCE = "not stated in the file"
 PARTS = {
     "train": "train",
@@ -209,7 +209,7 @@ def _found(
     return Found(
         name=f"openi-{format}" if of_openi else format,
         source=f"{name}, in the form of {'R2Gen' if format == 'r2gen' else 'ReXrank'}",
-        licence=OPENI_LICENCE if of_openi else UNKNOWN_LICENCE,
+        licence=LICENCE if of_openi else UNKNOWN_LICENCE,
         studies=tuple(studies.values()),
         view_of=by_path(paths),
         left_out=tuple(left_out),

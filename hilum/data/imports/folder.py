@@ -91,10 +91,9 @@ def read(
     for name, data in _tables(source, table):
         names.append(name)
         _read_table(source, name, sources.unpacked(data, source, name), chosen, reading)
-    also = {path: view for path, view in reading.also.items() if path not in reading.views}
     return Found(
         "folder", f"the folder {source.name}", licence, tuple(reading.studies.values()),
-        _finder({**also, **reading.views}), tuple(reading.left_out),
+        _finder({**reading.also, **reading.views}), tuple(reading.left_out),
         parts={SPLIT: reading.part_of} if reading.part_of else {}, made_from="the parts in the table",
         read_files=re.compile("|".join(re.escape(sources.base(name)) for name in names)),
     )  # fmt: skip

@@ -14,11 +14,11 @@ from hilum.data.imports import source as sources
 from hilum.data.imports import tables
 from hilum.data.imports.found import Found, by_name
 from hilum.data.manifest import LeftOut
+from hilum.data.openi import COLLECTION, LICENCE
 from hilum.study import Projection, Report, Study, View
 
 NAME = "openi-kaggle"
-SOURCE = "Open-i, Indiana University chest X-ray collection, as copied to Kaggle"
-LICENCE = "CC BY-NC-ND 4.0"
+SOURCE = f"{COLLECTION}, as copied to Kaggle"
 REPORTS = re.compile(r"indiana_reports\.csv")
 PROJECTIONS = re.compile(r"indiana_projections\.csv")
 _PROJECTION = {"frontal": Projection.FRONTAL, "lateral": Projection.LATERAL}
