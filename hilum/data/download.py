@@ -50,10 +50,14 @@ class _StaySecure(urllib.request.HTTPRedirectHandler):
         return super().redirect_request(req, fp, code, msg, headers, newurl)  # type: ignore[arg-type]
 
 
+def existing(folder: Path) -> Path:
+    """``folder`` where it is there, else the nearest folder above it that is."""
+    return next(path for path in (folder, *folder.absolute().parents) if path.exists())
+
+
 def require_space(folder: Path, needed: int, what: str) -> None:
     """Raises FetchError where ``folder``, which need not exist yet, has less than ``needed`` bytes free."""
-    there = next(path for path in (folder, *folder.absolute().parents) if path.exists())
-    free = shutil.disk_usage(there).free
+    free = shutil.disk_usage(existing(folder)).free
     if free < needed:
         raise FetchError(
             f"{what} needs {needed / 1e9:.1f} GB, {free / 1e9:.1f} GB are free",

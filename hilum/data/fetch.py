@@ -20,7 +20,7 @@ import tempfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from hilum import atomic
 from hilum.data import addresses, archives, torrent
@@ -151,11 +151,17 @@ def members_digest(archive: Path) -> tuple[int, str]:
     The digest is that of the reports whatever they are packed in. Raises DataError on an unsafe archive.
     """
     unexpected: list[LeftOut] = []
-    lines = sorted(
-        f"{Path(name).name} {hashlib.sha256(data).hexdigest()}\n"
+    digests = [
+        (name, hashlib.sha256(data).hexdigest())
         for name, data in archives.stream(archive, REPORT_NAME, unexpected, REPORT_LIMITS)
-    )
-    return len(lines), hashlib.sha256("".join(lines).encode()).hexdigest()
+    ]
+    return len(digests), members_sha256(digests)
+
+
+def members_sha256(digests: Iterable[tuple[str, str]]) -> str:
+    """The SHA-256 over the sorted lines ``name␠sha256``, of names in an archive without their folders."""
+    lines = sorted(f"{PurePosixPath(name).name} {digest}\n" for name, digest in digests)
+    return hashlib.sha256("".join(lines).encode()).hexdigest()
 
 
 def sha256(path: Path) -> str:
@@ -194,20 +200,23 @@ def _wheel(to: Path) -> None:
 
 
 def _official(to: Path, url: str) -> None:
-    arrived = to / f".{REPORTS}.arrived"
-    try:
-        download(url, arrived, limit=REPORT_LIMITS.total_bytes)
-        _take(to, [(REPORTS, arrived.read_bytes())], url)
-    finally:
-        arrived.unlink(missing_ok=True)
+    _take_archive(to, url, lambda path: download(url, path, limit=REPORT_LIMITS.total_bytes))
 
 
 def _torrent(to: Path, swarm: Swarm) -> None:
-    info_hash = addresses.REPORTS.torrent
+    info_hash, limit = addresses.REPORTS.torrent, REPORT_LIMITS.total_bytes
+
+    def bring(path: Path) -> Path:
+        return torrent.obtain(info_hash, REPORTS, path, swarm=swarm, limit=limit)
+
+    _take_archive(to, f"torrent {info_hash}", bring)
+
+
+def _take_archive(to: Path, origin: str, bring: Callable[[Path], Path]) -> None:
+    """Takes the reports' archive, which ``bring`` obtains under the path that it is given."""
     arrived = to / f".{REPORTS}.arrived"
     try:
-        torrent.obtain(info_hash, REPORTS, arrived, swarm=swarm, limit=REPORT_LIMITS.total_bytes)
-        _take(to, [(REPORTS, arrived.read_bytes())], f"torrent {info_hash}")
+        _take(to, [(REPORTS, bring(arrived).read_bytes())], origin)
     finally:
         arrived.unlink(missing_ok=True)
 

@@ -23,8 +23,8 @@ import msgspec
 from hilum import atomic
 from hilum.data import addresses, archives, openi_views, torrent
 from hilum.data.addresses import Archive
-from hilum.data.download import download, require_space
-from hilum.data.fetch import alone, first_that_works
+from hilum.data.download import download, existing, require_space
+from hilum.data.fetch import alone, first_that_works, members_sha256
 from hilum.data.manifest import LeftOut
 from hilum.data.torrent import PUBLIC, Swarm
 from hilum.errors import DataError, FetchError, InputError
@@ -69,8 +69,7 @@ class Note:
     @property
     def members_sha256(self) -> str:
         """The SHA-256 over the sorted lines ``name␠sha256``: that of the films, whatever they are packed in."""
-        lines = sorted(f"{PurePosixPath(name).name} {digest}\n" for name, digest in self.members.items())
-        return hashlib.sha256("".join(lines).encode()).hexdigest()
+        return members_sha256(self.members.items())
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,7 +195,7 @@ def _require_room(target: Path | None, wanted: Archive, room: Path) -> None:
 
 
 def _disk(folder: Path) -> int:
-    return next(path for path in (folder, *folder.absolute().parents) if path.exists()).stat().st_dev
+    return existing(folder).stat().st_dev
 
 
 def _size_of(path: Path) -> int:
