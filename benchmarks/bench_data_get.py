@@ -32,7 +32,8 @@ from PIL import Image
 
 from hilum.data import addresses, torrent
 from hilum.data.download import download
-from hilum.data.fetch_films import Kind, verify
+from hilum.data.exchange import Kind
+from hilum.data.fetch_films import verify
 from hilum.errors import MissingDependencyError
 
 

@@ -23,7 +23,7 @@ from PIL import Image
 
 from hilum.data import addresses, download, fetch, fetch_films, manifest, openi, torrent
 from hilum.data.check import check
-from hilum.data.fetch_films import Kind
+from hilum.data.exchange import Kind
 from hilum.errors import DataError, FetchError, InputError
 from tests import command
 from tests.loopback import Handler, Serve
@@ -397,7 +397,7 @@ def test_killed_at_any_moment_the_next_call_continues(cache: Path, tmp_path: Pat
 import os, sys, signal
 from pathlib import Path
 from hilum.data import addresses, fetch, fetch_films, openi
-from hilum.data.fetch_films import Kind
+from hilum.data.exchange import Kind
 from hilum.data.imports import writing
 fetch.openi_reports = lambda *_, **__: Path({str(cache / fetch.REPORTS)!r})
 addresses.OFFICIAL = {server.url("/")!r}

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import asdict, replace
-from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
@@ -13,7 +12,7 @@ import typer
 from hilum import atomic
 from hilum.commands.deidentify import deidentify
 from hilum.commands.options import Json, To, dumps
-from hilum.data.exchange import ExportFormat, Format
+from hilum.data.exchange import ExportFormat, Format, Kind
 from hilum.errors import InputError
 
 # What a command needs is imported inside it, so that `hilum label` does not wait for torch.
@@ -24,21 +23,11 @@ REASONS = 8
 app = typer.Typer(no_args_is_help=True, help="Obtain, make, import, check and describe data sets.")
 
 
-class Images(StrEnum):
-    """Which films `hilum data get` obtains."""
-
-    NONE = "none"
-    PNG = "png"
-    DICOM = "dicom"
-
-
 @app.command("get")
 def get(
     collection: Annotated[str, typer.Argument(metavar="openi", show_default=False)],
     to: To,
-    images: Annotated[
-        Images, typer.Option(help="The films too: 1.4 GB of PNG or 81 GB of DICOM.")
-    ] = Images.NONE,
+    images: Annotated[Kind, typer.Option(help="The films too: 1.4 GB of PNG or 81 GB of DICOM.")] = Kind.NONE,
     source: Annotated[str, typer.Option(help="auto, installed, wheel, official or torrent.")] = "auto",
     offline: Annotated[Path | None, typer.Option(help="Take the archives from this folder instead.")] = None,
     mirror: Annotated[
@@ -51,14 +40,13 @@ def get(
 ) -> None:
     """Obtain the reports of a public collection, and its films, verified. Run it again to go on."""
     from hilum.data import openi
-    from hilum.data.fetch_films import Kind
     from hilum.data.torrent import PUBLIC
 
     if collection != "openi":
         raise InputError(f"no collection {collection!r}", fix="there is: openi")
     dataset = openi.get(
         to,
-        images=Kind(images),
+        images=images,
         source=source,
         offline=offline,
         mirrors=mirror or (),

@@ -1,4 +1,4 @@
-"""The names of the layouts in which data sets come and go."""
+"""The names of the layouts in which data sets come and go, and of the films that come along."""
 
 from __future__ import annotations
 
@@ -17,6 +17,14 @@ class Format(StrEnum):
     NIH = "nih"
     CHESTXRAY14 = "chestx-ray14"
     FOLDER = "folder"
+
+
+class Kind(StrEnum):
+    """Which films ``hilum data get`` obtains."""
+
+    NONE = "none"
+    PNG = "png"
+    DICOM = "dicom"
 
 
 class ExportFormat(StrEnum):

@@ -14,7 +14,6 @@ import json
 import re
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import asdict, dataclass, replace
-from enum import StrEnum
 from functools import partial
 from pathlib import Path, PurePosixPath
 
@@ -24,20 +23,12 @@ from hilum import atomic
 from hilum.data import addresses, archives, openi_views, torrent
 from hilum.data.addresses import Archive
 from hilum.data.download import download, existing, require_space
+from hilum.data.exchange import Kind
 from hilum.data.fetch import alone, first_that_works, members_sha256
 from hilum.data.manifest import LeftOut
 from hilum.data.torrent import PUBLIC, Swarm
 from hilum.errors import DataError, FetchError, InputError
 from hilum.progress import track, transfer
-
-
-class Kind(StrEnum):
-    """What films are obtained."""
-
-    NONE = "none"
-    PNG = "png"
-    DICOM = "dicom"
-
 
 ARCHIVES = {Kind.PNG: addresses.PNG, Kind.DICOM: addresses.DICOM}
 WHOLE_SHARE = 0.99

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import hilum
 from hilum.data import fetch, fetch_films, manifest, openi_views, splits
-from hilum.data.fetch_films import Kind
+from hilum.data.exchange import Kind
 from hilum.data.imports import source as sources
 from hilum.data.imports import writing
 from hilum.data.imports.found import Found, by_name
