@@ -8,6 +8,7 @@ import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 
+from hilum.data import manifest
 from tests.openi_made import film
 
 
@@ -18,6 +19,11 @@ def write_files(folder: Path, files: Mapping[str, bytes | str]) -> Path:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(data.encode() if isinstance(data, str) else data)
     return folder
+
+
+def reasons(root: Path) -> dict[str, str]:
+    """Why what was left out of the data set in ``root`` was left out, by its name."""
+    return {item.what: item.reason for item in manifest.read_left_out(root)}
 
 
 def zipped(path: Path, files: Mapping[str, bytes | str]) -> Path:

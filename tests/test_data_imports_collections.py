@@ -17,13 +17,9 @@ from hilum.data.labels import readings
 from hilum.data.targets import HEAD_FINDINGS, targets
 from hilum.errors import DataError
 from hilum.study import Label, Projection, Report, State, Study
-from tests.imports_made import COVID, MIMIC, NIH, write_files, zipped
+from tests.imports_made import COVID, MIMIC, NIH, reasons, write_files, zipped
 
 P, A, U = State.PRESENT, State.ABSENT, State.UNCERTAIN
-
-
-def reasons(root: Path) -> dict[str, str]:
-    return {item.what: item.reason for item in manifest.read_left_out(root)}
 
 
 def known(study: Study) -> dict[str, float]:

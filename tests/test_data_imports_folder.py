@@ -19,7 +19,7 @@ from hilum.data.imports.formats import Options, run
 from hilum.errors import DataError
 from hilum.study import Label, Projection, Report, State
 from tests.command import call
-from tests.imports_made import ANNOTATION, COVID, KAGGLE, MIMIC, NIH, write_files, zipped
+from tests.imports_made import ANNOTATION, COVID, KAGGLE, MIMIC, NIH, reasons, write_files, zipped
 from tests.openi_made import film
 
 FILMS = {f"films/{name}.png": film(n) for n, name in enumerate(("a", "b", "c", "d"))}
@@ -29,10 +29,6 @@ TABLE = (
     "s2,films/c.png;films/e.png,Effusion.,,p2,dev,LATERAL,-1,\ns3,../../etc/passwd,Nodule.,,p3,test,PA,,\n"
     "s1,films/d.png,Other text.,,p1,train,PA,0.0,1.0\ns4,films/d.png,Nodule.,,p4,holdout,PA,maybe,\n"
 )
-
-
-def reasons(root: Path) -> dict[str, str]:
-    return {item.what: item.reason for item in manifest.read_left_out(root)}
 
 
 @pytest.mark.parametrize("kind", ["folder", "zip"])

@@ -20,11 +20,7 @@ from hilum.data.imports.formats import Options, run
 from hilum.errors import DataError, InputError
 from hilum.study import Projection, Report, Study, View
 from tests import openi_real
-from tests.imports_made import KAGGLE, R2GEN, write_files, zipped
-
-
-def reasons(root: Path) -> dict[str, str]:
-    return {item.what: item.reason for item in manifest.read_left_out(root)}
+from tests.imports_made import KAGGLE, R2GEN, reasons, write_files, zipped
 
 
 @pytest.mark.parametrize("kind", ["folder", "zip"])
