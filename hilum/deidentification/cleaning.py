@@ -14,7 +14,6 @@ from datetime import timedelta
 from functools import cache
 from typing import Any
 
-import numpy as np
 from pydicom.datadict import dictionary_VR, keyword_for_tag, tag_for_keyword
 from pydicom.dataelem import DataElement
 from pydicom.dataset import Dataset
@@ -27,6 +26,8 @@ import hilum
 from hilum.deidentification import profile
 from hilum.deidentification.profile import Options, PrivateAttribute
 from hilum.deidentification.pseudonyms import Pseudonyms, is_standard, shifted
+from hilum.imaging.grayscale import lut_data
+from hilum.imaging.positioning import sides
 
 _DATES = ("DA", "TM", "DT")
 _WORDS = ("LO", "LT", "SH", "ST", "UC", "UT")
@@ -266,8 +267,7 @@ def _small(element: DataElement, terms: frozenset[str], work: _Work) -> list[Any
 
 def _orientation(element: DataElement, terms: frozenset[str], work: _Work) -> list[str] | None:
     """Patient Orientation, PS3.3 C.7.6.1.1.1."""
-    found = [str(one).strip().upper() for one in _several(element.value)]
-    return found if len(found) == 2 and all(re.fullmatch("[LRAPHF]{1,3}", one) for one in found) else None
+    return list(sides(element.value)) or None
 
 
 def _uid(element: DataElement, terms: frozenset[str], work: _Work) -> str | None:
@@ -332,14 +332,7 @@ def _descriptor(element: DataElement, terms: frozenset[str], work: _Work) -> lis
 def _table(item: Dataset) -> bytes:
     """LUT Data as little-endian words, of which there are as many as the descriptor says, and not a byte more."""
     entries = int(item.LUTDescriptor[0]) & 0xFFFF or 1 << 16
-    data = item.LUTData
-    if isinstance(data, bytes):
-        little = item.original_encoding[1] is not False
-        width = "u1" if len(data) - entries in (0, 1) else "<u2" if little else ">u2"
-        found = np.frombuffer(data, width, count=entries)
-    else:
-        found = np.atleast_1d(np.asarray(data, np.int64))[:entries]
-    return found.astype("<u2").tobytes()
+    return lut_data(item, entries).astype("<u2").tobytes()
 
 
 _RULES: dict[str, Callable[[DataElement, frozenset[str], _Work], Any]] = {

@@ -143,17 +143,24 @@ def _looked_up(values: Values, item: Dataset) -> tuple[Values, npt.NDArray[np.in
     entries = entries & 0xFFFF or 1 << 16
     if first > 0x7FFF and float(values.min()) < 0:  # a signed number read as an unsigned one
         first -= 1 << 16
-    data = item.LUTData
-    if isinstance(data, bytes):
-        little = item.original_encoding[1] is not False
-        width = "u1" if len(data) - entries in (0, 1) else "<u2" if little else ">u2"
-        table = np.frombuffer(data, width, count=entries).astype(np.int64)
-    else:
-        table = np.atleast_1d(np.asarray(data, np.int64))[:entries]
+    table = lut_data(item, entries)
     if table.size != entries:
         raise ValueError(f"a lookup table of {entries} entries has {table.size}")
     index = np.clip(np.rint(values) - first, 0, entries - 1).astype(np.int64)
     return table[index].astype(np.float64), table
+
+
+def lut_data(item: Dataset, entries: int) -> npt.NDArray[np.int64]:
+    """The first ``entries`` of the LUT Data of ``item``, whatever their width and byte order.
+
+    Raises ValueError where the data are bytes and too few; of numbers as many come back as there are.
+    """
+    data = item.LUTData
+    if not isinstance(data, bytes):
+        return np.atleast_1d(np.asarray(data, np.int64))[:entries]
+    little = item.original_encoding[1] is not False
+    width = "u1" if len(data) - entries in (0, 1) else "<u2" if little else ">u2"
+    return np.frombuffer(data, width, count=entries).astype(np.int64)
 
 
 def _robust_range(values: Values, counts: Counts) -> tuple[float, float]:

@@ -75,7 +75,11 @@ def _among(said: Iterable[str], frontal: set[str], lateral: set[str]) -> Project
 
 def orientation(header: Dataset) -> tuple[str, ...]:
     """Patient Orientation, PS3.3 C.7.6.1.1.1: where rows and columns run to; empty where not usable."""
-    value = header.get("PatientOrientation")
+    return sides(header.get("PatientOrientation"))
+
+
+def sides(value: object) -> tuple[str, ...]:
+    """A value of Patient Orientation as ``orientation`` gives it."""
     if isinstance(value, str) or not hasattr(value, "__iter__"):
         return ()
     pair = tuple(str(one).strip().upper() for one in value)
