@@ -31,7 +31,7 @@ from pydicom.encaps import encapsulate
 from pydicom.uid import UID, ExplicitVRLittleEndian
 
 from hilum.imaging import apart, dicom
-from hilum.imaging.syntaxes import SYNTAXES
+from hilum.imaging.syntaxes import known_syntax
 
 BY_GDCM = {
     "1.2.840.10008.1.2": gdcm.TransferSyntax.ImplicitVRLittleEndian,
@@ -67,10 +67,11 @@ def main() -> None:
             decode = fastest(
                 lambda path=path: pydicom.dcmread(path).pixel_array, options.repeats, time.process_time
             )
-            name = next(one.name for one in SYNTAXES if one.uid == dataset.file_meta.TransferSyntaxUID)
+            syntax = known_syntax(dataset.file_meta.TransferSyntaxUID)
+            assert syntax is not None
             rows.append(
                 {
-                    "transfer_syntax": name,
+                    "transfer_syntax": syntax.name,
                     "bits": int(dataset.BitsStored),
                     "megabytes": round(path.stat().st_size / 1e6, 2),
                     "read_apart_seconds_by_the_clock": round(clock, 3),

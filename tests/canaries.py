@@ -24,21 +24,16 @@ _TEXT = ("AE", "CS", "LO", "LT", "SH", "ST", "UC", "UT")
 _BYTES = ("OB", "OW", "OF", "OD", "OL", "OV", "UN")
 _PIXELS = frozenset(
     (
-        *("Rows", "Columns", "SamplesPerPixel", "BitsAllocated"),
-        *("BitsStored", "HighBit", "PixelRepresentation", "PhotometricInterpretation"),
-        *("PixelData", "NumberOfFrames", "PlanarConfiguration", "SOPClassUID"),
-        *("Modality", "FloatPixelData", "DoubleFloatPixelData", "SpecificCharacterSet"),
-        *("PixelDataProviderURL", "PresentationLUTShape", "ModalityLUTSequence", "VOILUTSequence"),
-        *("WindowCenter", "WindowWidth", "RescaleSlope", "RescaleIntercept"),
-        *("PixelPaddingValue", "PixelPaddingRangeLimit", "VOILUTFunction", "ExtendedOffsetTable"),
-        *(
-            "ExtendedOffsetTableLengths",
-            "PresentationIntentType",
-            "PixelIntensityRelationship",
-            "BurnedInAnnotation",
-        ),
+        "Rows", "Columns", "SamplesPerPixel", "BitsAllocated", "BitsStored", "HighBit",
+        "PixelRepresentation", "PhotometricInterpretation", "PixelData", "NumberOfFrames",
+        "PlanarConfiguration", "SOPClassUID", "Modality", "FloatPixelData", "DoubleFloatPixelData",
+        "SpecificCharacterSet", "PixelDataProviderURL", "PresentationLUTShape", "ModalityLUTSequence",
+        "VOILUTSequence", "WindowCenter", "WindowWidth", "RescaleSlope", "RescaleIntercept",
+        "PixelPaddingValue", "PixelPaddingRangeLimit", "VOILUTFunction", "ExtendedOffsetTable",
+        "ExtendedOffsetTableLengths", "PresentationIntentType", "PixelIntensityRelationship",
+        "BurnedInAnnotation",
     )
-)
+)  # fmt: skip
 """Without these right the object is no film."""
 
 

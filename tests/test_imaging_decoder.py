@@ -24,7 +24,6 @@ from tests.test_imaging_dicom import needs_dcmtk
 
 CASES = json.loads((Path(__file__).parent / "cases" / "htj2k.json").read_text())
 """HTJ2K streams of ``dicom_table.stored``, made by OpenJPH 0.26: OpenJPEG decodes them, and makes none."""
-PICKED = [(syntax, depth) for syntax in SYNTAXES for depth in dicom_table.DEPTHS]
 
 
 def values(path: Path) -> tuple[np.ndarray, list[str]]:

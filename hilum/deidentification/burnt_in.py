@@ -40,50 +40,12 @@ MARGIN, END = 0.25, 1.5
 a faint line are missed first."""
 MARKERS = frozenset(
     (
-        *(
-            "L",
-            "R",
-            "LT",
-            "RT",
-            "LEFT",
-            "RIGHT",
-            "PA",
-            "AP",
-            "LAT",
-            "LL",
-            "RL",
-            "LATERAL",
-            "FRONTAL",
-            "PORTABLE",
-        ),
-        *(
-            "PORT",
-            "MOBILE",
-            "BEDSIDE",
-            "ERECT",
-            "UPRIGHT",
-            "STANDING",
-            "SITTING",
-            "SEMI",
-            "SEMIERECT",
-            "SUPINE",
-        ),
-        *(
-            "PRONE",
-            "DECUB",
-            "DECUBITUS",
-            "INSP",
-            "EXP",
-            "INSPIRATION",
-            "EXPIRATION",
-            "ICU",
-            "ER",
-            "ED",
-            "CHEST",
-        ),
-        *("VIEW", "UP", "DOWN"),
+        "L", "R", "LT", "RT", "LEFT", "RIGHT", "PA", "AP", "LAT", "LL", "RL", "LATERAL", "FRONTAL", "PORTABLE",
+        "PORT", "MOBILE", "BEDSIDE", "ERECT", "UPRIGHT", "STANDING", "SITTING", "SEMI", "SEMIERECT", "SUPINE",
+        "PRONE", "DECUB", "DECUBITUS", "INSP", "EXP", "INSPIRATION", "EXPIRATION", "ICU", "ER", "ED", "CHEST",
+        "VIEW", "UP", "DOWN",
     )
-)
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)

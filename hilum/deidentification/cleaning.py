@@ -9,7 +9,7 @@ import math
 import re
 from collections import Counter
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import timedelta
 from functools import cache
 from typing import Any
@@ -48,7 +48,6 @@ _PIXELS = frozenset(
 )
 """What the pixels say of themselves: written anew with them (``hilum.deidentification.films``)."""
 _IDENTITY = frozenset(("PatientID", "PatientName", "IssuerOfPatientID"))
-_TEMPORAL = {True: "MODIFIED", False: "REMOVED"}
 
 
 @dataclass(slots=True)
@@ -56,7 +55,7 @@ class Cleaned:
     """A clean header, and how often each attribute met which fate: keywords and counts, no values."""
 
     dataset: Dataset
-    counts: Counter[tuple[str, str]] = field(default_factory=Counter)
+    counts: Counter[tuple[str, str]]
     """(keyword, fate): ``removed``, ``emptied``, ``replaced``, ``cleaned``, ``kept``; ``private`` and ``unknown``
     stand for what has no keyword."""
 
@@ -87,7 +86,9 @@ def clean(source: Dataset, options: Options, pseudonyms: Pseudonyms) -> Cleaned:
         counts[keyword, "replaced"] += 1
     made.SpecificCharacterSet = "ISO_IR 192"
     made.PatientIdentityRemoved = "YES"
-    made.LongitudinalTemporalInformationModified = _TEMPORAL[options.retain_longitudinal_modified]
+    made.LongitudinalTemporalInformationModified = (
+        "MODIFIED" if options.retain_longitudinal_modified else "REMOVED"
+    )
     made.DeidentificationMethod = [f"Hilum {hilum.__version__}", profile.EDITION]
     made.DeidentificationMethodCodeSequence = Sequence(_coded(*code, "DCM") for code in options.codes())
     return Cleaned(made, counts)
@@ -95,7 +96,7 @@ def clean(source: Dataset, options: Options, pseudonyms: Pseudonyms) -> Cleaned:
 
 def _dataset(source: Dataset, work: _Work) -> Dataset:
     made = Dataset()
-    blocks = _safe_blocks(source, work.options.safe_private) if work.options.safe_private else {}
+    blocks = _safe_blocks(source, work.options.safe_private)
     for tag in source.keys():  # noqa: SIM118 - iterating a Dataset parses its values
         keyword = keyword_for_tag(tag)
         if keyword in _PIXELS or keyword in _IDENTITY or tag.element == 0:
@@ -121,10 +122,9 @@ def _attribute(source: Dataset, tag: int, keyword: str, made: Dataset, work: _Wo
     if letter is None:
         assert rule is not None
         if rule.name == "device":
-            values = [source[tag].value] if work.options.retain_device else []
-            return (
-                _put(made, tag, vr, values[0], "kept") if values else _basic(made, tag, "Z", vr, source, work)
-            )
+            if not work.options.retain_device:
+                return _basic(made, tag, "Z", vr, source, work)
+            return _put(made, tag, vr, source[tag].value, "kept")
         value = _RULES[rule.name](source[tag], rule.terms, work)
         if value is None:
             return _basic(made, tag, "Z", vr, source, work)

@@ -118,10 +118,10 @@ def _text_on(shown_HW: Pixels, values: npt.NDArray[Any], find: Finder) -> tuple[
     """Text on the film as it is shown, and where it is not: beyond the window, under a shutter, in padding."""
     boxes = tuple(find(shown_HW))
     if values.ndim == 2 and any(np.ptp(values[shown_HW == end]) for end in (0, 1) if (shown_HW == end).any()):
-        first = int(values.min())
-        ranks = np.cumsum(np.bincount((values.astype(np.int64) - first).ravel()))
+        index = values.astype(np.int64) - int(values.min())
+        ranks = np.cumsum(np.bincount(index.ravel()))
         even = ((ranks - ranks[0]) / max(int(ranks[-1] - ranks[0]), 1)).astype(np.float32)
-        boxes += tuple(find(even[values.astype(np.int64) - first]))
+        boxes += tuple(find(even[index]))
     return tuple(dict.fromkeys(boxes))
 
 
@@ -160,7 +160,6 @@ def _put_pixels(made: Dataset, source: Dataset, raw: npt.NDArray[Any]) -> npt.ND
     made.PixelRepresentation = int(signed)
     if colour:
         made.PlanarConfiguration = 0
-    if colour:
         raw = raw & ((1 << stored) - 1)
     return np.ascontiguousarray(raw.astype(f"<{'i' if signed else 'u'}{allocated // 8}"))
 

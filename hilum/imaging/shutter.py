@@ -23,7 +23,9 @@ def hidden(
     radius counts along a row, so that a circle is one on the patient. A shape that is incomplete, leaves (nearly)
     nothing, or is unknown (a bitmap) is not applied, and a note says so.
     """
-    named = header.get("ShutterShape") or ()
+    named = header.get("ShutterShape")
+    if not named:  # nearly every film: nothing to compute
+        return None
     shapes = [named] if isinstance(named, str) else [str(one) for one in named]
     seen_HW = np.ones((height, width), np.bool_)
     for shape in shapes:
