@@ -12,6 +12,7 @@ import gdcm
 import numpy as np
 from PIL import Image
 from pydicom.dataset import Dataset, FileMetaDataset
+from pydicom.sequence import Sequence
 from pydicom.uid import UID, ExplicitVRLittleEndian
 
 DX = "1.2.840.10008.5.1.4.1.1.1.1"
@@ -56,6 +57,22 @@ def png(width: int, height: int, data: bytes, bits: int = 8, colour: int = 0, ex
     header = struct.pack(">IIBBBBB", width, height, bits, colour, 0, 0, 0)
     parts = [b"\x89PNG\r\n\x1a\n", chunk(b"IHDR", header), extra, chunk(b"IDAT", zlib.compress(data))]
     return b"".join([*parts, chunk(b"IEND")])
+
+
+def header(**attributes: Any) -> Dataset:
+    """A header of ``attributes`` alone."""
+    made = Dataset()
+    for name, value in attributes.items():
+        setattr(made, name, value)
+    return made
+
+
+def codes(*values: str) -> Sequence:
+    """A View Code Sequence of these SNOMED codes."""
+    items = [Dataset() for _ in values]
+    for item, value in zip(items, values, strict=True):
+        item.CodeValue, item.CodingSchemeDesignator, item.CodeMeaning = value, "SCT", "view"
+    return Sequence(items)
 
 
 def lut(first: int, values: np.ndarray, bits: int, signed: bool = False) -> Dataset:

@@ -329,12 +329,6 @@ def test_pixels_that_are_not_square_are_said(
     assert film.pixels_HW.shape == (48, 40)
 
 
-def code(value: str) -> Sequence:
-    item = Dataset()
-    item.CodeValue, item.CodingSchemeDesignator, item.CodeMeaning = value, "SCT", "view"
-    return Sequence([item])
-
-
 @pytest.mark.parametrize(
     ("attributes", "projection", "says"),
     [
@@ -346,9 +340,9 @@ def code(value: str) -> Sequence:
         ({"ViewPosition": "LLO"}, Projection.UNKNOWN, None),
         ({"ViewPosition": ""}, Projection.UNKNOWN, None),
         ({"ViewPosition": "NONSENSE"}, Projection.UNKNOWN, None),
-        ({"ViewCodeSequence": code("272479007")}, Projection.FRONTAL, None),
-        ({"ViewCodeSequence": code("R-10206")}, Projection.FRONTAL, None),
-        ({"ViewCodeSequence": code("399173006")}, Projection.LATERAL, None),
+        ({"ViewCodeSequence": films.codes("272479007")}, Projection.FRONTAL, None),
+        ({"ViewCodeSequence": films.codes("R-10206")}, Projection.FRONTAL, None),
+        ({"ViewCodeSequence": films.codes("399173006")}, Projection.LATERAL, None),
         ({"PatientOrientation": ["L", "F"]}, Projection.FRONTAL, None),
         ({"PatientOrientation": ["LA", "FP"]}, Projection.FRONTAL, None),
         ({"PatientOrientation": ["A", "F"]}, Projection.LATERAL, None),

@@ -20,7 +20,6 @@ from hilum.imaging.film import Film
 from hilum.imaging.pixels import read_film, read_header
 from tests import films
 from tests.test_imaging_decoder import CASES, lossy
-from tests.test_imaging_dicom import code
 
 relaxed = settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 TWELVE = films.grey(top=4095)
@@ -48,7 +47,7 @@ def objects(tmp_path_factory: pytest.TempPathFactory) -> Path:
         "PixelSpacing": [0.2, 0.1],
         "PatientOrientation": ["L", "F"],
         "ViewPosition": "PA",
-        "ViewCodeSequence": code("272479007"),
+        "ViewCodeSequence": films.codes("272479007"),
         "PixelPaddingValue": 4000,
         "ShutterShape": ["RECTANGULAR", "CIRCULAR", "POLYGONAL"],
         "ShutterLeftVerticalEdge": 2,

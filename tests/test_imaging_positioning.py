@@ -8,27 +8,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from pydicom.dataset import Dataset
-from pydicom.sequence import Sequence
 from pydicom.sr._concepts_dict import concepts
 from pydicom.sr._snomed_dict import mapping
 
 from hilum.imaging import positioning
 from hilum.imaging.positioning import laterality, orientation, projection_of, view_position
 from hilum.study import Projection
-
-
-def header(**attributes: Any) -> Dataset:
-    made = Dataset()
-    for name, value in attributes.items():
-        setattr(made, name, value)
-    return made
-
-
-def codes(*values: str) -> Sequence:
-    items = [Dataset() for _ in values]
-    for item, value in zip(items, values, strict=True):
-        item.CodeValue, item.CodingSchemeDesignator, item.CodeMeaning = value, "SCT", "view"
-    return Sequence(items)
+from tests.films import codes, header
 
 
 def test_codes_are_those_of_the_standard() -> None:

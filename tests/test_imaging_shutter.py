@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from pydicom.dataset import Dataset
 
 from hilum.imaging.dicom import read
 from hilum.imaging.shutter import hidden
 from tests import films
+from tests.films import header
 
 HEIGHT, WIDTH = 48, 40
 RECTANGLE = {
@@ -25,13 +25,6 @@ RECTANGLE = {
 }
 CIRCLE = {"ShutterShape": "CIRCULAR", "CenterOfCircularShutter": [20, 15], "RadiusOfCircularShutter": 12}
 POLYGON = {"ShutterShape": "POLYGONAL", "VerticesOfThePolygonalShutter": [4, 20, 40, 36, 40, 4]}
-
-
-def header(**attributes: Any) -> Dataset:
-    made = Dataset()
-    for name, value in attributes.items():
-        setattr(made, name, value)
-    return made
 
 
 def seen(attributes: dict[str, Any], stretch: float = 1.0) -> tuple[np.ndarray, list[str]]:
