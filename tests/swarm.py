@@ -14,6 +14,7 @@ import pytest
 
 from hilum.data import torrent
 from hilum.data.torrent import Swarm
+from hilum.errors import FetchError
 from tests.loopback import Handler, Serve, Server
 
 PIECE = 16 << 10
@@ -21,6 +22,16 @@ PIECE = 16 << 10
 
 def libtorrent() -> ModuleType:
     return pytest.importorskip("libtorrent", reason="libtorrent is not installed")
+
+
+def no_torrent(*_: object, **__: object) -> Path:
+    """Stands for ``torrent.obtain`` where a test is about other sources."""
+    raise FetchError("no torrents in this test")
+
+
+def files_in(folder: Path) -> set[str]:
+    """The names of what lies in ``folder``."""
+    return {path.name for path in folder.iterdir()}
 
 
 class Made:

@@ -11,9 +11,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
-from pydicom.dataset import Dataset as DicomDataset
-from pydicom.dataset import FileMetaDataset
-from pydicom.uid import ExplicitVRLittleEndian
 
 from hilum.data import formats as report_files
 from hilum.data import manifest, provenance, splits
@@ -26,6 +23,7 @@ from hilum.data.manifest import DatasetInfo
 from hilum.errors import DataError, InputError, MissingDependencyError
 from hilum.imaging.pixels import read_film
 from hilum.study import Label, Projection, Report, State, Study, View
+from tests.films import dicom
 from tests.openi_made import film
 
 INFO = DatasetInfo("wards", "ward 3; made “for” a test", "CC BY 4.0", simulated=True)
@@ -189,16 +187,9 @@ def test_parquet_holds_everything(root: Path, tmp_path: Path, monkeypatch: pytes
 
 
 def test_dicom_leaves_without_its_header(root: Path, tmp_path: Path) -> None:
-    dicom = DicomDataset()
-    dicom.file_meta = FileMetaDataset()
-    dicom.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
-    dicom.SOPClassUID, dicom.SOPInstanceUID = "1.2.840.10008.5.1.4.1.1.1", "1.2.3"
-    dicom.Modality, dicom.PhotometricInterpretation, dicom.PatientName = "CR", "MONOCHROME2", "Jane^Doe"
-    dicom.Rows, dicom.Columns, dicom.SamplesPerPixel = 24, 20, 1
-    dicom.BitsAllocated, dicom.BitsStored, dicom.HighBit, dicom.PixelRepresentation = 16, 12, 11, 0
-    dicom.PixelData = np.random.default_rng(1).integers(0, 4096, (24, 20), dtype=np.uint16).tobytes()
-    path = root / "images" / "q.dcm"
-    dicom.save_as(path, enforce_file_format=True)
+    noise_HW = np.random.default_rng(1).integers(0, 4096, (24, 20), dtype=np.uint16)
+    path = dicom(root / "images" / "q.dcm", noise_HW, BitsStored=12, PatientName="Jane^Doe")
+    assert b"Jane" in path.read_bytes()
     study = Study("q", (View("q", F, "images/q.dcm"),), report=Report("Clear."))
     manifest.write(root, INFO, [study])
     (root / "splits" / "given.json").unlink()

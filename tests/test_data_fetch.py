@@ -19,7 +19,7 @@ from hilum.data.download import download
 from hilum.errors import DataError, FetchError, InputError
 from tests.loopback import Serve
 from tests.openi_made import REPORTS, tar_bytes, write_metadata, write_reports
-from tests.swarm import Made, Seeder, libtorrent, swarm, tracker
+from tests.swarm import Made, Seeder, libtorrent, no_torrent, swarm, tracker
 
 TGZ = tar_bytes({f"ecgen-radiology/{name}": xml for name, xml in REPORTS.items()})
 WHEEL = "torchxrayvision-1.5.7-py3-none-any.whl"
@@ -43,10 +43,6 @@ def wheel_bytes(files: dict[str, bytes]) -> bytes:
 
 
 _obtain = torrent.obtain
-
-
-def no_torrent(*_: object, **__: object) -> Path:
-    raise FetchError("no torrents in this test")
 
 
 @pytest.fixture

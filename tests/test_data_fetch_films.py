@@ -28,7 +28,7 @@ from hilum.errors import DataError, FetchError, InputError
 from tests import command
 from tests.loopback import Handler, Serve
 from tests.openi_made import dicom_film, film, tar_bytes, write_reports
-from tests.swarm import Made, Seeder, libtorrent, swarm, tracker
+from tests.swarm import Made, Seeder, files_in, libtorrent, no_torrent, swarm, tracker
 
 PNG = addresses.PNG.name
 VIEWS = (
@@ -40,10 +40,6 @@ TGZ = tar_bytes({**FILMS, "png/readme.txt": b"hello"})
 
 
 _obtain = torrent.obtain
-
-
-def no_torrent(*_: object, **__: object) -> Path:
-    raise FetchError("no torrents in this test")
 
 
 @pytest.fixture
@@ -72,10 +68,6 @@ def assert_whole(to: Path) -> None:
     assert views == {Path(name).stem: data for name, data in FILMS.items()}
     assert check(to).ok
     assert len(manifest.read_digests(to)) == len(FILMS)
-
-
-def files_in(folder: Path) -> set[str]:
-    return {path.name for path in folder.iterdir()}
 
 
 def test_from_the_official_address(

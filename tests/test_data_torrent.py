@@ -19,7 +19,7 @@ import pytest
 from hilum.data import torrent
 from hilum.errors import FetchError, MissingDependencyError
 from tests.loopback import Handler, Serve, Server
-from tests.swarm import PIECE, Made, Seeder, libtorrent, swarm, tracker
+from tests.swarm import PIECE, Made, Seeder, files_in, libtorrent, swarm, tracker
 
 NAME = "NLMCXR_png.tgz"
 DATA = random.Random(3).randbytes(40 * PIECE + 1234)
@@ -42,10 +42,6 @@ def seeder(made: Made) -> Iterator[Seeder]:
 def describing(serve: Serve, description: bytes) -> str:
     """The address of a server that gives ``description``."""
     return serve(lambda handler, _: handler.give(description)).url("/{info_hash}.torrent")
-
-
-def files_in(folder: Path) -> set[str]:
-    return {path.name for path in folder.iterdir()}
 
 
 def refused(made: Made, path: Path, server: Server | None, description: str, said: str) -> str:
