@@ -6,25 +6,13 @@ import numpy as np
 
 from hilum.imaging.phantom.anatomy import SIGN, Points
 from hilum.imaging.phantom.film import LUNG, SOFT
-from hilum.imaging.phantom.lesions import Painter, centre_in, effusion, puff
-from hilum.imaging.phantom.scene import Layer, Lump, Mark, Scene, Stroke, around, both, corners
+from hilum.imaging.phantom.lesions import Painter, ball, centre_in, effusion, puff
+from hilum.imaging.phantom.scene import Layer, Mark, Scene, Stroke, both, corners
 from hilum.imaging.phantom.shape import Sign
-from hilum.imaging.phantom.solids import Ellipsoid
 from hilum.imaging.phantom.structures import diaphragm, heart, whole_lungs
 from hilum.study import Side
 
 _SIZES = {"mild": 0.75, "small": 0.75, "moderate": 1.0, "severe": 1.35, "large": 1.35}
-
-
-def ball(
-    scene: Scene, centre: Points | tuple[float, ...], semi: tuple[float, float, float], attenuation: float,
-    tilt: float = 0.0,
-) -> Points:  # fmt: skip
-    """Adds an ellipsoid; returns the corners around it."""
-    x, y, z = (float(value) for value in centre)
-    solid = Ellipsoid((x, y, z), semi, tilt)
-    scene.lumps.append(Lump(solid, attenuation))
-    return around(solid)
 
 
 def ring(middle: Points, radius: float, plane: int) -> Points:

@@ -56,6 +56,17 @@ def puff(
     return corners(centre - reach, centre + reach)
 
 
+def ball(
+    scene: Scene, centre: Points | tuple[float, ...], semi: tuple[float, float, float], attenuation: float,
+    tilt: float = 0.0,
+) -> Points:  # fmt: skip
+    """Adds an ellipsoid; returns the corners around it."""
+    x, y, z = (float(value) for value in centre)
+    solid = Ellipsoid((x, y, z), semi, tilt)
+    scene.lumps.append(Lump(solid, attenuation))
+    return around(solid)
+
+
 def opacity(scene: Scene, sign: Sign, rng: np.random.Generator) -> Mark:
     """Airspace opacity; fine streaks where the descriptor says streaky, a net where it says interstitial."""
     found = []
@@ -161,13 +172,9 @@ def lesion(scene: Scene, sign: Sign, rng: np.random.Generator) -> Mark:
             if "small" in sign.words:
                 radius *= 0.75
             zone = sign.zone or "lower lobe"
-            ball = Ellipsoid(
-                tuple(centre_in(scene, zone, side, rng)),
-                tuple(radius * rng.uniform(0.88, 1.14, 3)),
-                rng.uniform(-0.7, 0.7),
-            )
-            scene.lumps.append(Lump(ball, (SOFT - LUNG) * (1.0 if mass else 2.4)))
-            found.append(around(ball))
+            centre, semi = centre_in(scene, zone, side, rng), tuple(radius * rng.uniform(0.88, 1.14, 3))
+            dense = (SOFT - LUNG) * (1.0 if mass else 2.4)
+            found.append(ball(scene, centre, semi, dense, rng.uniform(-0.7, 0.7)))
     return both(*found, pad=0.15)
 
 
@@ -184,11 +191,8 @@ def granuloma(scene: Scene, sign: Sign, rng: np.random.Generator) -> Mark:
         zone = sign.zone or "upper lobe"
         if several and not {"base", "lower lobe", "upper lobe", "apex"} & set(sign.words):
             zone = str(rng.choice(["upper lobe", "lower lobe", "hilum"]))
-        dot = Ellipsoid(
-            tuple(centre_in(scene, zone, side, rng)), (radius, radius, radius * rng.uniform(0.8, 1.2))
-        )
-        scene.lumps.append(Lump(dot, 1.7 if sign.heading != "granuloma" else 1.2))
-        found.append(around(dot))
+        centre, semi = centre_in(scene, zone, side, rng), (radius, radius, radius * rng.uniform(0.8, 1.2))
+        found.append(ball(scene, centre, semi, 1.7 if sign.heading != "granuloma" else 1.2))
     return both(*found, pad=0.2)
 
 

@@ -6,12 +6,14 @@ import numpy as np
 
 from hilum.imaging.phantom.anatomy import SIGN, Points
 from hilum.imaging.phantom.film import LUNG, SOFT
-from hilum.imaging.phantom.lesions import Painter, centre_in
-from hilum.imaging.phantom.scene import Layer, Lump, Mark, Scene, Stroke, around, both, corners
+from hilum.imaging.phantom.lesions import Painter, ball, centre_in
+from hilum.imaging.phantom.scene import Layer, Mark, Scene, Stroke, around, both, corners
 from hilum.imaging.phantom.shape import Sign
 from hilum.imaging.phantom.skeleton import ribs, vertebrae
-from hilum.imaging.phantom.solids import Ellipsoid
 from hilum.study import Projection, Side
+
+LUMBAR = 13
+"""The first lumbar body among the vertebrae."""
 
 
 def _zone_corners(scene: Scene, side: Side, low: tuple[float, ...], high: tuple[float, ...]) -> Points:
@@ -26,12 +28,9 @@ def hiatal_hernia(scene: Scene, sign: Sign, rng: np.random.Generator) -> Mark:
     size = sign.grade({"small": 1.9, "mild": 1.9, "large": 4.0, "severe": 4.0}, 2.8) * rng.uniform(0.9, 1.1)
     dome = scene.chest.domes[Side.LEFT]
     y, z = float(scene.chest.spine_y(np.array([-8.0]))[0]) + 2.2 + size * 0.6, dome.top + size * 0.35
-    sac = Ellipsoid((1.6, y, z), (size * 1.15, size, size))
-    scene.lumps.append(Lump(sac, (SOFT - LUNG) * 0.9))
-    scene.lumps.append(
-        Lump(Ellipsoid((1.7, y, z + size * 0.42), (size * 0.72, size * 0.6, size * 0.34)), -SOFT * 1.0)
-    )
-    return both(around(sac))
+    sac = ball(scene, (1.6, y, z), (size * 1.15, size, size), (SOFT - LUNG) * 0.9)
+    ball(scene, (1.7, y, z + size * 0.42), (size * 0.72, size * 0.6, size * 0.34), -SOFT * 1.0)
+    return both(sac)
 
 
 def aortic_calcification(scene: Scene, sign: Sign, rng: np.random.Generator) -> Mark:
@@ -81,16 +80,19 @@ def degenerative_spine(scene: Scene, sign: Sign, rng: np.random.Generator) -> Ma
     )
 
 
+def wedge(scene: Scene, index: int, share: float) -> Points:
+    """Wedges a vertebral body by ``share``; returns the corners around it."""
+    scene.wedged[index] = share
+    v = vertebrae(scene.chest)[index]
+    return corners((v.x - 2, v.y - 1.6, v.z - 1.1), (v.x + 2, v.y + 1.8, v.z + 1.1))
+
+
 def fracture(scene: Scene, sign: Sign, rng: np.random.Generator) -> Mark:
     """A broken or healed rib; a collapsed vertebra; a broken clavicle."""
     words = set(sign.words)
     if words & {"thoracic vertebrae", "lumbar vertebrae", "spine"}:
-        body = vertebrae(scene.chest)
-        index = 13 if "lumbar vertebrae" in words else int(rng.integers(7, 12))
-        scene.wedged[index] = sign.grade({"mild": 0.35, "severe": 0.7}, 0.5)
-        v = body[index]
-        box = corners((v.x - 2, v.y - 1.6, v.z - 1.1), (v.x + 2, v.y + 1.8, v.z + 1.1))
-        return both(box)
+        index = LUMBAR if "lumbar vertebrae" in words else int(rng.integers(7, 12))
+        return both(wedge(scene, index, sign.grade({"mild": 0.35, "severe": 0.7}, 0.5)))
     found = []
     for side in sign.sides:
         for _ in range(3 if "multiple" in words else 1):
@@ -99,7 +101,7 @@ def fracture(scene: Scene, sign: Sign, rng: np.random.Generator) -> Mark:
             else:
                 curve = ribs(scene.chest, side)[int(rng.integers(3, 8))]
                 at = curve[int(rng.integers(11, 15))]
-            scene.lumps.append(Lump(Ellipsoid(tuple(at), (0.95, 0.95, 0.75)), 0.34))
+            ball(scene, at, (0.95, 0.95, 0.75), 0.34)
             edge = np.array([0.15, 0, 0.75])
             gap = np.stack([at + edge, at - edge])
             if "healed" not in words:

@@ -4,19 +4,18 @@ from __future__ import annotations
 
 import numpy as np
 
-from hilum.imaging.phantom.additions import ball
 from hilum.imaging.phantom.anatomy import SIGN, Points
 from hilum.imaging.phantom.film import SOFT
-from hilum.imaging.phantom.lesions import Painter
+from hilum.imaging.phantom.lesions import Painter, ball
 from hilum.imaging.phantom.scene import Layer, Mark, Scene, Stroke, both, corners
 from hilum.imaging.phantom.shape import Sign
-from hilum.imaging.phantom.skeleton import clavicle, ribs, vertebrae
-from hilum.imaging.phantom.structures import aorta
+from hilum.imaging.phantom.skeleton import VERTEBRAE, clavicle, ribs, vertebrae
+from hilum.imaging.phantom.structures import LUMBAR, aorta, wedge
 from hilum.imaging.phantom.tissue import breasts
 from hilum.study import Projection, Side
 
 _SIZES = {"mild": 0.7, "small": 0.7, "moderate": 1.0, "severe": 1.4, "large": 1.4}
-_LUMBAR, _SPINAL = 13, {"thoracic vertebrae", "lumbar vertebrae", "cervical vertebrae", "spine"}
+_SPINAL = {"thoracic vertebrae", "lumbar vertebrae", "cervical vertebrae", "spine"}
 
 
 def spine(scene: Scene, sign: Sign, rng: np.random.Generator) -> Mark:
@@ -33,12 +32,10 @@ def kyphosis(scene: Scene, sign: Sign, rng: np.random.Generator) -> Mark:
 
 def vertebral_deformity(scene: Scene, sign: Sign, rng: np.random.Generator) -> Mark:
     """One wedged vertebral body or several, an old fracture."""
-    bodies, found = vertebrae(scene.chest), []
-    first = _LUMBAR if "lumbar vertebrae" in sign.words else int(rng.integers(6, 11))
-    for index in range(first, min(first + (3 if "multiple" in sign.words else 1), len(bodies))):
-        scene.wedged[index] = sign.grade({"mild": 0.3, "severe": 0.65}, 0.45)
-        v = bodies[index]
-        found.append(corners((v.x - 2, v.y - 1.6, v.z - 1.1), (v.x + 2, v.y + 1.8, v.z + 1.1)))
+    found = []
+    first = LUMBAR if "lumbar vertebrae" in sign.words else int(rng.integers(6, 11))
+    for index in range(first, min(first + (3 if "multiple" in sign.words else 1), VERTEBRAE)):
+        found.append(wedge(scene, index, sign.grade({"mild": 0.3, "severe": 0.65}, 0.45)))
     return both(*found)
 
 
@@ -46,7 +43,7 @@ def _bone_at(scene: Scene, sign: Sign, side: Side, rng: np.random.Generator) -> 
     """(3,): a point of the bone that the descriptor names, else of a rib."""
     words, p = set(sign.words), scene.chest.patient
     if words & _SPINAL:
-        v = vertebrae(scene.chest)[_LUMBAR if "lumbar vertebrae" in words else int(rng.integers(6, 12))]
+        v = vertebrae(scene.chest)[LUMBAR if "lumbar vertebrae" in words else int(rng.integers(6, 12))]
         return np.array([v.x, v.y, v.z])
     if "clavicle" in words:
         return np.asarray(clavicle(scene.chest, side)[int(rng.integers(5, 13))])
@@ -139,7 +136,7 @@ def implants(scene: Scene, sign: Sign, rng: np.random.Generator) -> Mark:
     for breast in breasts(scene.chest):
         x, y, z = breast.centre
         semi = tuple(np.array(breast.semi) * 0.72)
-        if SIGN[Side.LEFT if x > 0 else Side.RIGHT] in {SIGN[side] for side in sign.sides}:
+        if (Side.LEFT if x > 0 else Side.RIGHT) in sign.sides:
             found.append(ball(scene, (x, y + 1.0, z - 0.5), semi, 0.10))
     return both(*found)
 
