@@ -19,7 +19,7 @@ import argparse
 import csv
 import hashlib
 import json
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import cv2
@@ -28,7 +28,7 @@ import torch
 from numpy.typing import NDArray
 
 from hilum.data import manifest, splits
-from hilum.data.batches import true_aspect
+from hilum.data.films import quantise, true_aspect
 from hilum.imaging import phantom
 from hilum.imaging.geometry import fit_square
 from hilum.imaging.pixels import read_film
@@ -162,7 +162,7 @@ def simulated(studies: Sequence[tuple[str, tuple[str, ...], frozenset[str]]], po
 
 def fitted(pixels_HW: NDArray[np.float32], aspect: float | None) -> Films:
     """A film in the encoder's square, uint8."""
-    return np.rint(fit_square(pixels_HW, SIZE, aspect)[0] * 255).astype(np.uint8)
+    return quantise(fit_square(pixels_HW, SIZE, aspect)[0])
 
 
 def features(films_MHW: Films) -> Floats:
@@ -231,9 +231,8 @@ def read_openi(folder: Path, ids: Sequence[str]) -> tuple[Films, dict[str, NDArr
     studies = dataset.by_id()
     chosen: list[tuple[Study, Path, float | None]] = []
     for name in ids:
-        view = next((v for v in studies[name].views if v.projection is Projection.FRONTAL and v.file), None) if (
-            name in studies
-        ) else None  # fmt: skip
+        views = studies[name].views if name in studies else ()
+        view = next((v for v in views if v.projection is Projection.FRONTAL and v.file), None)
         if view is not None:
             chosen.append((studies[name], dataset.path(view), true_aspect(view)))
     films = np.stack([fitted(read_film(path).pixels_HW, aspect) for _, path, aspect in chosen])
@@ -284,7 +283,7 @@ def scores(
     return result
 
 
-def main(argv: Iterable[str] | None = None) -> None:
+def main() -> None:
     """Draws, fits, scores, prints."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -298,7 +297,7 @@ def main(argv: Iterable[str] | None = None) -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--final", action="store_true", help="score what nothing was chosen on")
     parser.add_argument("--work", type=Path, help="keep the films here, and the features of the real ones")
-    arguments = parser.parse_args(None if argv is None else list(argv))
+    arguments = parser.parse_args()
     torch.set_num_threads(1)
     cv2.setNumThreads(1)
     studies = menu_studies(arguments.films, arguments.seed)
