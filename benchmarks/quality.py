@@ -21,7 +21,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 from quality_made import KINDS, picture
-from scipy.stats import binomtest
+from quality_made import SIDE as MADE_SIDE
 
 from hilum.data import manifest, openi_views, splits
 from hilum.errors import ImageError
@@ -30,6 +30,7 @@ from hilum.imaging.geometry import fit_square
 from hilum.imaging.pixels import read_film
 from hilum.imaging.quality import MIRRORED_ABOVE, Quality, Suspicion, assess, exposure, scores
 from hilum.imaging.quality_network import thumbnail
+from hilum.metrics import curves
 from hilum.progress import track
 from hilum.study import Projection
 
@@ -169,13 +170,13 @@ def interval(answers: Sequence[bool]) -> dict[str, object]:
     if not answers:
         return {"n": 0}
     count, n = sum(answers), len(answers)
-    low, high = binomtest(count, n).proportion_ci(method="wilson")
+    share = curves.proportion(count, n)
     return {
         "n": n,
         "count": count,
-        "value": round(count / n, 4),
-        "low": round(low, 4),
-        "high": round(high, 4),
+        "value": round(share.value, 4),
+        "low": round(share.low, 4),
+        "high": round(share.high, 4),
     }
 
 
@@ -256,7 +257,7 @@ def main() -> None:
         result["chestx-ray14"] = measured(some(nih), "ChestX-ray14")
     rng = np.random.default_rng(1)
     real = [
-        np.rint(cv2.resize(read_film(one.path).pixels_HW, (96, 96)) * 255).astype(np.uint8)
+        np.rint(cv2.resize(read_film(one.path).pixels_HW, (MADE_SIDE, MADE_SIDE)) * 255).astype(np.uint8)
         for one in films[:50]
     ]
     result["made pictures"] = {

@@ -6,6 +6,7 @@ python benchmarks/quality_sheet.py --out docs/images/quality.png
 from __future__ import annotations
 
 import argparse
+import textwrap
 from pathlib import Path
 
 import cv2
@@ -65,20 +66,13 @@ def main() -> None:
         left, top = number % ACROSS * (SIDE + 8), number // ACROSS * (SIDE + TEXT)
         reduced = cv2.resize(np.ascontiguousarray(picture), (SIDE, SIDE), interpolation=cv2.INTER_AREA)
         sheet.paste(Image.fromarray(reduced), (left, top))
-        lines = [name.upper(), *(part for line in said for part in wrapped(line, 33))]
+        lines = [
+            name.upper(),
+            *(part for line in said for part in textwrap.wrap(line, 33, break_on_hyphens=False)),
+        ]
         draw.multiline_text((left, top + SIDE + 2), "\n".join(lines[:4]), 0, font, spacing=1)
     options.out.parent.mkdir(parents=True, exist_ok=True)
     sheet.save(options.out, optimize=True)
-
-
-def wrapped(line: str, width: int) -> list[str]:
-    """``line`` in pieces of at most ``width`` characters, cut between words."""
-    pieces = [""]
-    for word in line.split():
-        if len(pieces[-1]) + len(word) >= width:
-            pieces.append("")
-        pieces[-1] = f"{pieces[-1]} {word}".strip()
-    return pieces
 
 
 if __name__ == "__main__":
