@@ -129,12 +129,11 @@ def scores(thumb_hw: Thumbnail) -> Scores:
         [np.rot90(seen_HWC[:, ::-1] if mirror else seen_HWC, turn) for turn, mirror in looks]
     )
     logits = dict(zip(looks, answers(batch_BHWC), strict=True))
-    column = {name: ANSWERS.index(name) for name in ANSWERS}
+    column = {name: place for place, name in enumerate(ANSWERS)}
     turns = np.zeros(4)
     for (turn, mirror), row in logits.items():
-        for quarter in range(
-            4
-        ):  # the film's own turn, seen in a picture that was mirrored, then turned further
+        for quarter in range(4):
+            # the film's own turn, seen in a picture that was mirrored, then turned further
             there = (turn - quarter if mirror else turn + quarter) % 4
             turns[quarter] += row[column["turn 0"] + there] / len(looks)
     upright = -int(turns.argmax()) % 4

@@ -121,7 +121,7 @@ def set_up(study_id: str, descriptors: Sequence[str], size: int, conditions: Con
 
 
 def draw_frame(
-    rng: np.random.Generator, size: int, frontal: bool, chest: Chest, conditions: Conditions = USUAL
+    rng: np.random.Generator, size: int, frontal: bool, chest: Chest, conditions: Conditions
 ) -> Frame:
     """How the patient stood before the detector: shift, rotation, tilt, and how closely the film was cut."""
     p = chest.patient
