@@ -10,7 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import hilum
-from hilum import atomic
+from hilum import ahead, atomic
 from hilum.data import manifest, provenance, splits
 from hilum.data.imports import source as sources
 from hilum.data.imports.found import Found
@@ -146,10 +146,22 @@ def told_by_looks(studies: Sequence[Study], root: Path) -> list[Study]:
     """The studies with every view of unknown projection told from its film in ``root`` (``imaging.quality``); one
     that does not look clearly like a frontal or a lateral chest film stays unknown."""
 
+    unknown = [
+        view
+        for study in studies
+        for view in study.views
+        if view.projection is Projection.UNKNOWN and view.file is not None
+    ]
+
+    def look(view: View) -> Projection:
+        return assess(pixels.read_film(root / str(view.file))).projection
+
+    workers = ahead.cores()
+    looks = ahead.in_order(look, unknown, workers, 2 * workers)
+    seen = dict(zip((view.id for view in unknown), track(looks, "telling views", len(unknown)), strict=True))
+
     def told(view: View) -> View:
-        if view.projection is not Projection.UNKNOWN or view.file is None:
-            return view
-        return replace(view, projection=assess(pixels.read_film(root / view.file)).projection)
+        return replace(view, projection=seen[view.id]) if view.id in seen else view
 
     return [replace(study, views=tuple(map(told, study.views))) for study in studies]
 
