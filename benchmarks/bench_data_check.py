@@ -42,7 +42,10 @@ def main() -> None:
     aside = {study.id for study in drawable}
     with tempfile.TemporaryDirectory() as folder:
         root = Path(folder)
-        models = [phantomset.draw(study, root, options.films) for study in drawable[: options.drawn]]
+        models = [
+            phantomset.draw(study, root, phantomset.Drawing(options.films))
+            for study in drawable[: options.drawn]
+        ]
         studies = models + [
             copied(study, models[number % len(models)], root)
             for number, study in enumerate(drawable[options.drawn :])
