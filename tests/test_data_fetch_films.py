@@ -233,6 +233,18 @@ def test_offline(cache: Path, tmp_path: Path, kind: str) -> None:
         get(tmp_path / "to", offline=tmp_path / "none")
 
 
+def test_reports_are_parsed_once(cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "stick").mkdir()
+    (tmp_path / "stick" / PNG).write_bytes(TGZ)
+    parsed: list[Path] = []
+    read = openi.read_reports
+    monkeypatch.setattr(openi, "read_reports", lambda archive: parsed.append(archive) or read(archive))
+    dataset = get(tmp_path / "to", offline=tmp_path / "stick")
+    assert len(parsed) == 1
+    imported = openi.import_images(tmp_path / "stick" / PNG, tmp_path / "imported", reports=parsed[0])
+    assert imported.studies == dataset.studies
+
+
 def test_dicom(cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The DICOM release names a film by its number alone, in a folder a study."""
     films = {

@@ -12,6 +12,7 @@ from hilum.data import manifest, splits
 from hilum.data.check import check
 from hilum.data.exchange import Format
 from hilum.data.imports import chestxray14, mimic
+from hilum.data.imports import source as sources
 from hilum.data.imports.formats import Options, run
 from hilum.data.labels import readings
 from hilum.data.targets import HEAD_FINDINGS, targets
@@ -96,7 +97,7 @@ def test_a_split_of_mimic_that_parts_a_patient_is_refused(tmp_path: Path) -> Non
     broken = gzip.decompress(data).replace(b"53189527,10000032,train", b"53189527,10000032,test")
     source = write_files(tmp_path / "s", MIMIC | {name: gzip.compress(broken)})
     with pytest.raises(DataError, match="patient p10000032 stands in train and test"):
-        mimic.read(source)
+        mimic.read(sources.opened(source))
 
 
 @pytest.mark.parametrize(
@@ -149,7 +150,7 @@ def test_chestxray14(tmp_path: Path) -> None:
 def test_chestxray14_lists_that_part_a_patient_are_refused(tmp_path: Path) -> None:
     source = write_files(tmp_path / "s", NIH | {"test_list.txt": "00000001_001.png\n"})
     with pytest.raises(DataError, match="patient 1 stands in both lists"):
-        chestxray14.read(source)
+        chestxray14.read(sources.opened(source))
 
 
 def test_the_real_films_of_chestxray14(tmp_path: Path, shared_data: Path) -> None:

@@ -208,7 +208,7 @@ def test_any_table_gives_studies_or_one_line(name: str, tmp_path: Path) -> None:
     def holds(data: bytes) -> None:
         path.write_bytes(data)
         try:
-            found_ = read(source)
+            found_ = read(sources.opened(source))
         except DataError as error:
             assert "\n" not in str(error)
             return
@@ -255,7 +255,7 @@ def test_a_gzip_bomb_is_not_unpacked(tmp_path: Path, monkeypatch: pytest.MonkeyP
     with pytest.raises(DataError, match="not whole gzip data"):
         sources.unpacked(twice[:-3], tmp_path, "x")
     with pytest.raises(DataError, match="larger than 1 GiB"):
-        list(sources.files(write_files(tmp_path, {"a.csv": "x" * 1001}), folder._TABLE))
+        list(sources.files(sources.opened(write_files(tmp_path, {"a.csv": "x" * 1001})), folder._TABLE))
 
 
 def test_csv_line_numbers_count_lines_of_the_file(tmp_path: Path) -> None:

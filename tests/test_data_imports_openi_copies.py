@@ -16,6 +16,7 @@ from hilum.data import manifest, openi, openi_views, splits
 from hilum.data.check import check
 from hilum.data.exchange import Format
 from hilum.data.imports import annotation, kaggle
+from hilum.data.imports import source as sources
 from hilum.data.imports.formats import Options, run
 from hilum.errors import DataError, InputError
 from hilum.study import Projection, Report, Study, View
@@ -102,7 +103,9 @@ def test_an_annotation_of_mimic_joins_the_films_of_a_study(tmp_path: Path) -> No
         "val": [],
         "test": [entry("d", 6)],
     }
-    found = annotation.read_r2gen(write_files(tmp_path, {"mimic_annotation.json": json.dumps(parts)}))
+    found = annotation.read_r2gen(
+        sources.opened(write_files(tmp_path, {"mimic_annotation.json": json.dumps(parts)}))
+    )
     assert [(s.id, s.patient, len(s.views)) for s in found.studies] == [
         ("s5", "p10000032", 2), ("s6", "p10000032", 1)
     ]  # fmt: skip
@@ -247,7 +250,7 @@ def test_kaggles_tables_of_the_real_reports_say_what_the_reports_say(
     tmp_path: Path, openi_archive: Path, shared_data: Path
 ) -> None:
     kaggles_tables(tmp_path, openi_archive, shared_data)
-    found = kaggle.read(tmp_path)
+    found = kaggle.read(sources.opened(tmp_path))
     assert found.left_out == ()
     assert len(found.studies) == 3955 - 104 and sum(len(study.views) for study in found.studies) == 7466
     official = {study.id: study for study in openi_real.studies(openi_archive)}
@@ -266,7 +269,7 @@ def test_r2gens_annotation_of_the_real_reports_gives_its_split_and_texts(
     (tmp_path / "annotation.json").write_text(
         json.dumps(r2gens_annotation(openi_archive, shared_data)), encoding="utf-8"
     )
-    found = annotation.read_r2gen(tmp_path)
+    found = annotation.read_r2gen(sources.opened(tmp_path))
     assert found.left_out == ()
     split = splits.given("r2gen", list(found.studies), dict(found.parts["r2gen"]), "")
     assert (len(split.train), len(split.validation), len(split.test)) == (2069, 296, 590)

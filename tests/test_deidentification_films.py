@@ -17,6 +17,7 @@ from hilum.deidentification.films import CleanFilm, HeldBack, deidentified
 from hilum.deidentification.profile import Options
 from hilum.deidentification.pseudonyms import Pseudonyms
 from hilum.errors import HilumError, ImageError, InputError
+from hilum.imaging import apart
 from hilum.imaging.pixels import read_film
 from hilum.study import Box
 from tests import canaries, films
@@ -246,3 +247,18 @@ def test_a_copy_that_would_look_different_is_no_copy(tmp_path: Path, monkeypatch
     path = film(tmp_path)
     with pytest.raises(ImageError, match="look different"):
         deidentified(path.read_bytes(), path, Options(), KEY, nothing)
+
+
+def test_a_film_is_decoded_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """And its clean copy, which is not compressed, once more: to see that it shows the same."""
+    asked: list[str] = []
+    ask = apart._Worker.ask
+
+    def counted(worker: apart._Worker, request: bytes) -> Any:
+        asked.append(request.decode())
+        return ask(worker, request)
+
+    monkeypatch.setattr(apart._Worker, "ask", counted)
+    clean = made(film(tmp_path))
+    assert len(asked) == 1
+    np.testing.assert_array_equal(pydicom.dcmread(io.BytesIO(clean.data)).pixel_array, TWELVE)

@@ -194,7 +194,7 @@ def test_a_mistake_of_ours_is_said_without_a_value(film: Path, monkeypatch: pyte
     def wrong(data: bytes, path: Path) -> None:
         raise KeyError("SECRETIVE")
 
-    monkeypatch.setattr(dicom, "read", wrong)
+    monkeypatch.setattr(dicom, "read_with_values", wrong)
     said, _ = worker.answer({"do": "film", "path": str(film)})
     assert b"KeyError in test_imaging_apart.py" in said and b"SECRETIVE" not in said
 
@@ -202,14 +202,16 @@ def test_a_mistake_of_ours_is_said_without_a_value(film: Path, monkeypatch: pyte
 def test_what_the_process_sends_is_checked(film: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     facts = {"source": "a", "projection": "frontal", "warnings": [], "orientation": []}
     blank = np.zeros((16, 16), np.float32)
-    monkeypatch.setattr(apart, "_asked", lambda do, path: ({"film": facts}, blank))
+    monkeypatch.setattr(apart, "_asked", lambda do, path: ({"film": facts}, [blank]))
     with pytest.raises(ImageError, match="blank"):
         apart.read(film)
 
 
 def test_stored_values_are_those_that_were_stored(film: Path) -> None:
     for path in (film, packed(film)):
-        np.testing.assert_array_equal(apart.stored_values(path), TWELVE)
+        same, values = apart.read_with_values(path)
+        np.testing.assert_array_equal(values, TWELVE)
+        np.testing.assert_array_equal(same.pixels_HW, apart.read(path).pixels_HW)
     colour = films.dicom(
         film,
         np.stack([films.grey()] * 3, axis=-1),
@@ -217,7 +219,7 @@ def test_stored_values_are_those_that_were_stored(film: Path) -> None:
         Modality="OT",
         SOPClassUID=films.CAPTURE,
     )
-    np.testing.assert_array_equal(apart.stored_values(colour)[:, :, 1], films.grey())
+    np.testing.assert_array_equal(apart.read_with_values(colour)[1][:, :, 1], films.grey())
 
 
 def test_limits_are_those_of_the_fork_alone(film: Path, fresh: list) -> None:

@@ -84,17 +84,17 @@ def get(
     cache = fetch.cache() / NAME
     archive = fetch.openi_reports(cache, source=source, offline=offline, mirrors=mirrors, swarm=swarm)
     studies, left_out = read_reports(archive)
+    studies = with_films(studies, read_tables(archive.parent))
     if images is Kind.NONE:
-        studies = with_films(studies, read_tables(archive.parent))
         return write(to, studies, left_out, archive, "hilum data get openi")
     known = {view.id for study in studies for view in study.views}
     films = fetch_films.openi_films(
         cache, images, known, to, source=source, offline=offline, mirrors=mirrors, swarm=swarm
     )
-    return import_images(
-        films.archive, to, reports=archive,
-        command=f"hilum data get openi --images {images}",
-        films=f"{films.note.origin}, SHA-256 {films.note.sha256}",
+    origin = _origin(archive, f"{films.note.origin}, SHA-256 {films.note.sha256}")
+    return writing.write(
+        _found(origin, studies, left_out), sources.opened(films.archive), to,
+        f"hilum data get openi --images {images}",
         at_least=math.ceil(fetch_films.WHOLE_SHARE * len(known)),
     )  # fmt: skip
 
@@ -125,15 +125,17 @@ def _origin(archive: Path, films: str = "") -> str:
     return f"{reports}; films: {films}" if films else reports
 
 
+def _found(origin: str, studies: Sequence[Study], left_out: Sequence[LeftOut]) -> Found:
+    """What stands in the reports and tables, for an import of films; many laterals of Open-i are ``PA`` in their
+    headers (docs/data.md)."""
+    return Found(
+        NAME, origin, LICENCE, tuple(studies), by_name(openi_views.view_id), tuple(left_out),
+        fix="files are named by image id, such as CXR1_IM-0001-3001.png", headers_tell_views=False,
+    )  # fmt: skip
+
+
 def import_images(
-    source: Path,
-    to: Path,
-    *,
-    reports: Path | None = None,
-    projections: Path | None = None,
-    command: str = "hilum data import openi",
-    films: str = "",
-    at_least: int = 1,
+    source: Path, to: Path, *, reports: Path | None = None, projections: Path | None = None
 ) -> Dataset:
     """``hilum data import openi``: the films in ``source`` and their reports as a data set in ``to``.
 
@@ -144,12 +146,10 @@ def import_images(
     is already there with the same bytes is not written again, so an interrupted import is simply run anew.
 
     ``reports`` is the reports' archive or the folder that holds it (obtained through ``fetch`` where None);
-    ``projections`` a listing with the columns of Kaggle's ``indiana_projections.csv``. The data set will say that
-    ``command`` made it and that its films came from ``films``; fewer than ``at_least`` films are refused.
-    Raises DataError, FetchError.
+    ``projections`` a listing with the columns of Kaggle's ``indiana_projections.csv``. Raises DataError, FetchError.
     """
     manifest.refuse_other(to, NAME)
-    sources.require(source)
+    opened = sources.opened(source)
     if reports is None:
         archive = fetch.openi_reports(fetch.cache() / NAME)
     else:
@@ -158,8 +158,4 @@ def import_images(
             raise DataError("no archive of reports there", where=archive, fix=f"name {fetch.REPORTS}")
     studies, left_out = read_reports(archive)
     studies = with_films(studies, read_tables(archive.parent, projections))
-    found = Found(
-        NAME, _origin(archive, films), LICENCE, tuple(studies), by_name(openi_views.view_id), tuple(left_out),
-        fix="files are named by image id, such as CXR1_IM-0001-3001.png",
-    )  # fmt: skip
-    return writing.write(found, source, to, command, at_least=at_least)
+    return writing.write(_found(_origin(archive), studies, left_out), opened, to, "hilum data import openi")

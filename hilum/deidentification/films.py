@@ -25,7 +25,6 @@ from hilum.deidentification.profile import Options
 from hilum.deidentification.pseudonyms import Pseudonyms
 from hilum.errors import ImageError, InputError
 from hilum.imaging import apart, dicom
-from hilum.imaging.pixels import read_film
 from hilum.study import Box
 
 Pixels = npt.NDArray[np.float32]
@@ -82,8 +81,7 @@ def deidentified(
     ImageError or InputError where the object is none of those that can be cleaned here (CR, DX, secondary capture of
     one frame), or is damaged.
     """
-    film = read_film(path)
-    raw = apart.stored_values(path)
+    film, raw = apart.read_with_values(path)
     with dicom.quietly():
         source = _parse(data, path)
         try:

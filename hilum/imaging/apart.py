@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import atexit
 import json
+import math
 import os
 import signal
 import struct
@@ -39,20 +40,24 @@ def read(path: Path) -> Film:
     Raises ImageError, one line, where the file is no chest radiograph that can be shown, where reading it takes
     too long or too much memory, and where it brings the process down that reads it.
     """
-    said, pixels_HW = _asked("film", path)
+    said, (pixels_HW,) = _asked("film", path)
+    return _film(said, pixels_HW, path)
+
+
+def read_with_values(path: Path) -> tuple[Film, npt.NDArray[Any]]:
+    """The film in the DICOM file ``path`` and its stored values: see ``hilum.imaging.dicom.read_with_values``.
+
+    Raises ImageError as ``read`` does.
+    """
+    said, (pixels_HW, values) = _asked("film and values", path)
+    return _film(said, pixels_HW, path), values
+
+
+def _film(said: dict[str, Any], pixels_HW: npt.NDArray[Any], path: Path) -> Film:
     found: dict[str, Any] = said["film"]
     found |= {name: tuple(found[name]) for name in ("warnings", "orientation")}
     found["projection"] = Projection(found["projection"])
     return Film(pixels_HW=check_pixels(pixels_HW, str(path)), **found)
-
-
-def stored_values(path: Path) -> npt.NDArray[Any]:
-    """The stored values of the DICOM file ``path``: see ``hilum.imaging.dicom.stored_values``.
-
-    Raises ImageError as ``read`` does.
-    """
-    _, values = _asked("values", path)
-    return values
 
 
 def read_size(path: Path) -> tuple[int, int]:
@@ -129,8 +134,8 @@ if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_forked)
 
 
-def _asked(do: str, path: Path) -> tuple[dict[str, Any], npt.NDArray[Any]]:
-    """The answer to one request: the JSON object, and the pixels behind it. Raises ImageError as ``read`` does."""
+def _asked(do: str, path: Path) -> tuple[dict[str, Any], list[npt.NDArray[Any]]]:
+    """The answer to one request: the JSON object, and the arrays behind it. Raises ImageError as ``read`` does."""
     worker = _taken()
     late = threading.Event()
 
@@ -165,10 +170,13 @@ def _asked(do: str, path: Path) -> tuple[dict[str, Any], npt.NDArray[Any]]:
     said = json.loads(whole[4 : 4 + length])
     if "error" in said:
         raise ImageError(said["error"]["what"], where=path, fix=said["error"]["fix"])
-    pixels = np.frombuffer(memoryview(whole)[4 + length :], said["kind"]).reshape(said["shape"])
-    if pixels.size:
-        check_size(pixels.shape[0], pixels.shape[1], str(path))
-    return said, pixels
+    arrays: list[npt.NDArray[Any]] = []
+    at = 4 + length
+    for kind, shape in said["arrays"]:
+        check_size(shape[0], shape[1], str(path))
+        arrays.append(np.frombuffer(whole, kind, math.prod(shape), at).reshape(shape))
+        at += arrays[-1].nbytes
+    return said, arrays
 
 
 def _taken() -> _Worker:

@@ -67,6 +67,14 @@ def read(data: bytes, path: Path) -> Film:
 
     Raises ImageError where the object is no chest radiograph that can be shown.
     """
+    return read_with_values(data, path)[0]
+
+
+def read_with_values(data: bytes, path: Path) -> tuple[Film, npt.NDArray[Any]]:
+    """The film as ``read`` has it, and its stored values, before any grey: see ``decoder.stored_values``.
+
+    These are (H, W), or (H, W, 3) red, green, blue, in whole numbers. Raises ImageError as ``read`` does.
+    """
     with quietly():
         notes: list[str] = []
         header = _parse(data, path, notes)
@@ -86,7 +94,7 @@ def read(data: bytes, path: Path) -> Film:
             pixels_HW = _shown(raw, header, hidden_HW, path, notes)
         if hidden_HW is not None:
             pixels_HW[hidden_HW] = 0.0
-        return Film(
+        film = Film(
             pixels_HW=check_pixels(pixels_HW, str(path)),
             projection=projection_of(header, notes),
             source=path.name,
@@ -100,18 +108,7 @@ def read(data: bytes, path: Path) -> Film:
             orientation=orientation(header),
             laterality=laterality(header),
         )
-
-
-def stored_values(data: bytes, path: Path) -> npt.NDArray[Any]:
-    """The stored values of the film in the DICOM object ``data``, before any grey: see ``decoder.stored_values``.
-
-    (H, W), or (H, W, 3) red, green, blue, in whole numbers. Raises ImageError as ``read`` does.
-    """
-    with quietly():
-        header = _parse(data, path, [])
-        _modality(header, path, [])
-        _bounds(header, path)
-        return decoder.stored_values(header, path, [])
+        return film, raw
 
 
 def read_size(path: Path) -> tuple[int, int]:

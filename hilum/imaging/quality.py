@@ -97,8 +97,12 @@ def assess(film: Film, stated: Projection | None = None) -> Quality:
 
     Its aspect does not matter: a film stretched to a square is judged like the film itself.
     """
-    thumb_hw = thumbnail(film.pixels_HW)
-    return judge(scores(thumb_hw), exposure(thumb_hw), film.projection if stated is None else stated)
+    return assess_thumbnail(thumbnail(film.pixels_HW), film.projection if stated is None else stated)
+
+
+def assess_thumbnail(thumb_hw: Thumbnail, stated: Projection = Projection.UNKNOWN) -> Quality:
+    """As ``assess``, of the film with this thumbnail."""
+    return judge(scores(thumb_hw), exposure(thumb_hw), stated)
 
 
 def exposure(thumb_hw: Thumbnail) -> Suspicion | None:

@@ -6,8 +6,9 @@ it, and costs some milliseconds, for everything is imported already. Where there
 reads one file and ends.
 
 Requests and answers are frames: a length in four bytes, then as many bytes. A request is a JSON object, ``{"do":
-"film", "values" or "size", "path": …}``. An answer is any number of frames, an empty one, and one byte: 0 where the
-reading came to its end. Together they hold a JSON object and, behind it, the pixels as it says, row by row.
+"film", "film and values" or "size", "path": …}``. An answer is any number of frames, an empty one, and one byte: 0
+where the reading came to its end. Together they hold a JSON object and, behind it, the arrays that it names by their
+kinds and shapes (pixels, stored values), row by row.
 """
 
 from __future__ import annotations
@@ -36,20 +37,18 @@ GREETING = b"ready"
 _CHUNK = 1 << 20
 
 
-def answer(request: dict[str, str]) -> tuple[bytes, memoryview | bytes]:
-    """The JSON object, and the bytes of the pixels (none where there are none), that answer ``request``."""
+def answer(request: dict[str, str]) -> tuple[bytes, list[memoryview]]:
+    """The JSON object, and the bytes of each array, that answer ``request``."""
     path = Path(request["path"])
-    pixels: npt.NDArray[Any] = np.empty(0)
+    arrays: list[npt.NDArray[Any]] = []
     try:
         if request["do"] == "size":
             said: dict[str, Any] = {"size": dicom.read_size(path)}
-        elif request["do"] == "values":
-            pixels = np.ascontiguousarray(dicom.stored_values(path.read_bytes(), path))
-            said = {}
         else:
-            film = dicom.read(path.read_bytes(), path)
-            pixels = np.ascontiguousarray(film.pixels_HW)
+            film, values = dicom.read_with_values(path.read_bytes(), path)
             said = {"film": {name: getattr(film, name) for name in film.__slots__ if name != "pixels_HW"}}
+            wanted = [film.pixels_HW, *([values] if request["do"] == "film and values" else [])]
+            arrays = [np.ascontiguousarray(array) for array in wanted]
     except ImageError as error:
         said = {"error": {"what": error.what, "fix": error.fix}}
     except MemoryError:
@@ -60,10 +59,10 @@ def answer(request: dict[str, str]) -> tuple[bytes, memoryview | bytes]:
         place = f"{Path(last.filename).name}:{last.lineno}"
         what = f"the DICOM object cannot be read ({type(error).__name__} in {place})"
         said = {"error": {"what": what, "fix": "report this, with a file that is no patient's"}}
-    said |= {"shape": pixels.shape, "kind": pixels.dtype.str}
+    said["arrays"] = [(array.dtype.str, array.shape) for array in arrays]
     text = json.dumps(said).encode()
     text += b" " * (-(len(text) + 4) % 16)  # so that the numbers behind it lie where a processor wants them
-    return text, pixels.data.cast("B") if pixels.size else b""
+    return text, [array.data.cast("B") for array in arrays]
 
 
 def serve(requests: int, replies: int) -> None:
@@ -91,9 +90,10 @@ def _answer_and_end(income: int, request: dict[str, str]) -> None:
     """In the fork: reads the file within the limits, and ends without a word where that fails."""
     try:
         _limit()
-        said, pixels = answer(request)
+        said, arrays = answer(request)
         _write(income, struct.pack(">I", len(said)) + said)
-        _write(income, pixels)
+        for array in arrays:
+            _write(income, array)
         os._exit(0)
     finally:
         os._exit(1)
@@ -107,11 +107,11 @@ def _limit() -> None:
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
 
 
-def _send(to: int, said: bytes, pixels: memoryview | bytes) -> None:
+def _send(to: int, said: bytes, arrays: list[memoryview]) -> None:
     _write(to, _frame(struct.pack(">I", len(said)) + said))
-    if len(pixels):
-        _write(to, struct.pack(">I", len(pixels)))
-        _write(to, pixels)
+    for array in arrays:
+        _write(to, struct.pack(">I", len(array)))
+        _write(to, array)
 
 
 def _frame(data: bytes) -> bytes:

@@ -15,13 +15,13 @@ import json
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any
 
 import msgspec
 
 from hilum.data.imports import source as sources
 from hilum.data.imports.found import Found, by_path, safe_path, without_suffix
+from hilum.data.imports.source import Source
 from hilum.data.imports.tables import BOM
 from hilum.data.manifest import LeftOut
 from hilum.data.openi import LICENCE
@@ -75,7 +75,7 @@ class _Item:
     paths: tuple[str, ...]
 
 
-def read_r2gen(source: Path) -> Found:
+def read_r2gen(source: Source) -> Found:
     """The studies of the one annotation file in ``source``; its split comes along as ``r2gen``.
 
     Raises DataError where there is none, or where it is not of that form.
@@ -86,18 +86,18 @@ def read_r2gen(source: Path) -> Found:
         raw = msgspec.json.decode(data.removeprefix(BOM), type=dict[str, list[msgspec.Raw]])
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise DataError(
-            f"not R2Gen's annotation ({error})", where=source / name, fix="is it the file?"
+            f"not R2Gen's annotation ({error})", where=source.path / name, fix="is it the file?"
         ) from None
     strange = sorted(set(raw) - set(PARTS))
     if strange or not raw:
         said = f"it has a part {strange[0][:40]!r}" if strange else "it has no part"
         raise DataError(
-            f"not R2Gen's annotation ({said})", where=source / name, fix="parts are train, val, test"
+            f"not R2Gen's annotation ({said})", where=source.path / name, fix="parts are train, val, test"
         )
     return _found("r2gen", source, name, _r2gen_items(raw, left_out), left_out, R2GEN)
 
 
-def read_rexrank(source: Path) -> Found:
+def read_rexrank(source: Source) -> Found:
     """The studies of the one ReXrank file in ``source``; a split comes along where its studies say their part.
 
     Raises DataError where there is none, or where it is not of that form.
@@ -107,9 +107,11 @@ def read_rexrank(source: Path) -> Found:
     try:
         raw = json.loads(data.removeprefix(BOM), object_pairs_hook=_Pairs)
     except (ValueError, RecursionError) as error:
-        raise DataError(f"not a ReXrank file ({error})", where=source / name, fix="is it the file?") from None
+        raise DataError(
+            f"not a ReXrank file ({error})", where=source.path / name, fix="is it the file?"
+        ) from None
     if not isinstance(raw, _Pairs):
-        raise DataError("not a ReXrank file (no object)", where=source / name, fix="is it the file?")
+        raise DataError("not a ReXrank file (no object)", where=source.path / name, fix="is it the file?")
     return _found("rexrank", source, name, _rexrank_items(raw, left_out), left_out, REXRANK)
 
 
@@ -181,7 +183,7 @@ def _study_id(id: str) -> str:
 
 def _found(
     format: str,
-    source: Path,
+    source: Source,
     name: str,
     items: Iterator[_Item],
     left_out: list[LeftOut],

@@ -9,12 +9,13 @@ as that collection means it (its labels were mined from reports by a program, an
 from __future__ import annotations
 
 import re
-from pathlib import Path
+from collections.abc import Mapping
 
 from hilum.data import splits
 from hilum.data.imports import source as sources
 from hilum.data.imports import tables
 from hilum.data.imports.found import Found, by_path, safe_path, without_suffix
+from hilum.data.imports.source import File, Source
 from hilum.data.manifest import LeftOut
 from hilum.errors import DataError
 from hilum.study import Label, Projection, State, Study, View
@@ -37,20 +38,21 @@ _PATIENT = ("patient id", "patient_id")
 _VIEW = ("view position", "view_position", "view")
 
 
-def read(source: Path) -> Found:
+def read(source: Source) -> Found:
     """The films in the table of ``source``, each a study, with the official split where its lists are there.
 
     Raises DataError where the table is not there or is none, and where a patient stands in both lists.
     """
-    name, data = sources.table(source, TABLE, "Data_Entry_2017.csv")
-    table = tables.read_csv(data, source, name)
+    files = sources.gather(source, {"table": TABLE, "train": TRAINING, "test": TEST})
+    name, data = sources.required(source, files["table"], "Data_Entry_2017.csv")
+    table = tables.read_csv(data, source.path, name)
     columns = {
         names[0]: tables.first_of(table.columns, names) for names in (_IMAGE, _FINDINGS, _PATIENT, _VIEW)
     }
     image, findings, patient = (columns[names[0]] for names in (_IMAGE, _FINDINGS, _PATIENT))
     if image is None or findings is None or patient is None:
         missing = next(name for name in (_IMAGE[0], _FINDINGS[0], _PATIENT[0]) if columns[name] is None)
-        raise DataError(f"no column {missing!r}", where=source / name, fix="is it the right table?")
+        raise DataError(f"no column {missing!r}", where=source.path / name, fix="is it the right table?")
     left_out = list(table.left_out)
     paths: dict[str, str] = {}
     studies: list[Study] = []
@@ -77,7 +79,7 @@ def read(source: Path) -> Found:
                 width=tables.number(row["originalimage[width"]),
             )
             studies.append(Study(id, (view,), patient=row[patient], labels=labels(named)))
-    part_of = _official(source, studies, left_out)
+    part_of = _official(source, files, studies, left_out)
     return Found(
         NAME, "ChestX-ray14, NIH Clinical Center", LICENCE, tuple(studies), by_path(paths), tuple(left_out),
         parts={SPLIT: part_of} if part_of else {},
@@ -94,11 +96,13 @@ def labels(named: tuple[str, ...]) -> tuple[Label, ...]:
     )
 
 
-def _official(source: Path, studies: list[Study], left_out: list[LeftOut]) -> dict[str, str]:
+def _official(
+    source: Source, files: Mapping[str, list[File]], studies: list[Study], left_out: list[LeftOut]
+) -> dict[str, str]:
     """The part of each study by the official lists, of which there are two: train with validation, and test."""
     lists: dict[str, set[str]] = {}
     for part, wanted in (("train", TRAINING), ("test", TEST)):
-        found = sources.optional_table(source, wanted, wanted.pattern)
+        found = sources.at_most_one(source, files[part], wanted.pattern)
         if found is None:
             return {}
         lines = found[1].decode("utf-8", "replace").split()
@@ -114,7 +118,9 @@ def _official(source: Path, studies: list[Study], left_out: list[LeftOut]) -> di
     crossing = sorted({s.patient for s in studies if s.id in lists["train"]} & test_patients)
     if crossing:
         raise DataError(
-            f"patient {crossing[0]} stands in both lists of the split", where=source, fix="obtain them anew"
+            f"patient {crossing[0]} stands in both lists of the split",
+            where=source.path,
+            fix="obtain them anew",
         )
     part_of: dict[str, str] = {}
     for study in studies:

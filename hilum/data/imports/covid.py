@@ -11,11 +11,12 @@ from __future__ import annotations
 import re
 from collections import Counter
 from dataclasses import replace
-from pathlib import Path, PurePosixPath
+from pathlib import PurePosixPath
 
 from hilum.data.imports import source as sources
 from hilum.data.imports import tables
 from hilum.data.imports.found import Found, by_path, safe_path, without_suffix
+from hilum.data.imports.source import Source
 from hilum.data.manifest import LeftOut
 from hilum.study import Label, Projection, State, Study, View
 
@@ -30,10 +31,10 @@ _CT = frozenset({"AXIAL", "CORONAL", "CT"})
 _NOTHING_KNOWN = frozenset({"", "todo", "unknown"})
 
 
-def read(source: Path) -> Found:
+def read(source: Source) -> Found:
     """The films in the table of ``source`` by study. Raises DataError where the table is not there or is none."""
     name, data = sources.table(source, TABLE, "metadata.csv")
-    table = tables.read_csv(data, source, name, ("patientid", "finding", "view", "filename"))
+    table = tables.read_csv(data, source.path, name, ("patientid", "finding", "view", "filename"))
     left_out = list(table.left_out)
     paths: dict[str, str] = {}
     studies: dict[str, Study] = {}

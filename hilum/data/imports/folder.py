@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from pathlib import Path, PurePosixPath
+from pathlib import PurePosixPath
 
 import msgspec
 
@@ -20,6 +20,7 @@ from hilum.data.imports.annotation import PARTS as _PARTS
 from hilum.data.imports.found import Found, safe_path, without_suffix
 from hilum.data.imports.mimic import cells_as_labels
 from hilum.data.imports.mimic import projection as view_position
+from hilum.data.imports.source import File, Source
 from hilum.data.manifest import LeftOut
 from hilum.errors import DataError
 from hilum.study import Label, Projection, Report, State, Study, View
@@ -72,7 +73,7 @@ class _Reading:
 
 
 def read(
-    source: Path,
+    source: Source,
     table: str | None = None,
     columns: Mapping[str, str] | None = None,
     licence: str = "not stated",
@@ -90,9 +91,9 @@ def read(
     names = []
     for name, data in _tables(source, table):
         names.append(name)
-        _read_table(source, name, sources.unpacked(data, source, name), chosen, reading)
+        _read_table(source, name, sources.unpacked(data, source.path, name), chosen, reading)
     return Found(
-        "folder", f"the folder {source.name}", licence, tuple(reading.studies.values()),
+        "folder", f"the folder {source.path.name}", licence, tuple(reading.studies.values()),
         _finder({**reading.also, **reading.views}), tuple(reading.left_out),
         parts={SPLIT: reading.part_of} if reading.part_of else {}, made_from="the parts in the table",
         read_files=re.compile("|".join(re.escape(sources.base(name)) for name in names)),
@@ -107,7 +108,7 @@ def _finder(paths: Mapping[str, str]) -> Callable[[str], str | None]:
     return view_of
 
 
-def _tables(source: Path, table: str | None) -> list[tuple[str, bytes]]:
+def _tables(source: Source, table: str | None) -> list[File]:
     if table is not None:
         wanted = safe_path(table)
         base = re.compile(re.escape(PurePosixPath(table).name))
@@ -120,32 +121,36 @@ def _tables(source: Path, table: str | None) -> list[tuple[str, bytes]]:
         found = list(sources.files(source, _METADATA)) or list(sources.files(source, _TABLE))
     if not found:
         raise DataError(
-            "no table in it", where=source, fix="a .csv, .tsv or .jsonl, or name one with --table"
+            "no table in it", where=source.path, fix="a .csv, .tsv or .jsonl, or name one with --table"
         )
     metadata = all(_METADATA.fullmatch(sources.base(name)) for name, _ in found)
     if len(found) > 1 and not metadata:
         names = ", ".join(name for name, _ in found[:3])
-        raise DataError(f"{len(found)} tables in it: {names}", where=source, fix="name one with --table")
+        raise DataError(f"{len(found)} tables in it: {names}", where=source.path, fix="name one with --table")
     return found
 
 
-def _read_table(source: Path, name: str, data: bytes, chosen: Mapping[str, str], reading: _Reading) -> None:
+def _read_table(source: Source, name: str, data: bytes, chosen: Mapping[str, str], reading: _Reading) -> None:
     if name.lower().endswith(".jsonl"):
         rows = list(_lines(data, source, name, reading.left_out))
         header = tuple(dict.fromkeys(column for _, cells in rows for column in cells))
     else:
-        table = tables.read_csv(data, source, name, delimiter="\t" if name.lower().endswith(".tsv") else ",")
+        table = tables.read_csv(
+            data, source.path, name, delimiter="\t" if name.lower().endswith(".tsv") else ","
+        )
         reading.left_out += table.left_out
         rows = [(row.line, {column: [cell] for column, cell in row.cells.items()}) for row in table.rows]
         header = table.columns
     missing = sorted(column for column in chosen.values() if column not in header)
     if missing:
         raise DataError(
-            f"no column {missing[0]!r}", where=source / name, fix=f"there is: {', '.join(header)}"
+            f"no column {missing[0]!r}", where=source.path / name, fix=f"there is: {', '.join(header)}"
         )
     column_of = {what: chosen.get(what, tables.first_of(header, names)) for what, names in COLUMNS.items()}
     if column_of["image"] is None:
-        raise DataError("no column holds films", where=source / name, fix="name it with --column image=NAME")
+        raise DataError(
+            "no column holds films", where=source.path / name, fix="name it with --column image=NAME"
+        )
     folder = PurePosixPath(name).parent
     for line, cells in rows:
         of = {what: cells.get(column, []) for what, column in column_of.items() if column is not None}
@@ -154,7 +159,7 @@ def _read_table(source: Path, name: str, data: bytes, chosen: Mapping[str, str],
 
 
 def _lines(
-    data: bytes, source: Path, name: str, left_out: list[LeftOut]
+    data: bytes, source: Source, name: str, left_out: list[LeftOut]
 ) -> Iterator[tuple[int, dict[str, list[str]]]]:
     """(line, cells by column) of every line of JSON that is an object of texts, numbers and lists of them."""
     cell = str | int | float | bool | None
@@ -181,7 +186,7 @@ def _as_cells(value: object) -> list[str]:
 
 
 def _read_row(
-    source: Path,
+    source: Source,
     folder: PurePosixPath,
     where: str,
     of: Mapping[str, Sequence[str]],
@@ -248,7 +253,7 @@ def several(cells: Sequence[str]) -> list[str]:
 
 
 def _views(
-    source: Path, folder: PurePosixPath, where: str, images: Sequence[str], of: Mapping[str, Sequence[str]],
+    source: Source, folder: PurePosixPath, where: str, images: Sequence[str], of: Mapping[str, Sequence[str]],
     reading: _Reading,
 ) -> list[View]:  # fmt: skip
     """The views of a row; their paths are noted, and what cannot be a film is listed."""
@@ -279,7 +284,7 @@ def _views(
         reading.taken.add(id)
         reading.also.setdefault(path, id)
         top, _, below = path.partition("/")
-        if top == source.name and below:
+        if top == source.path.name and below:
             reading.also.setdefault(below, id)
         word = _WORDS.get(projection.lower()) or view_position(projection)
         views.append(View(id, word, None, tables.number(height), tables.number(width)))

@@ -12,6 +12,7 @@ from hilum.data.exchange import Format
 from hilum.data.imports import annotation, chestxray14, covid, folder, kaggle, mimic, writing
 from hilum.data.imports import source as sources
 from hilum.data.imports.found import Found
+from hilum.data.imports.source import Source
 from hilum.data.manifest import Dataset
 from hilum.errors import InputError
 
@@ -40,6 +41,8 @@ _FOR: dict[str, tuple[Format, ...]] = {
     "licence": (Format.FOLDER,),
     "link": tuple(format for format in Format if format is not Format.OPENI),
 }
+_EXPORTED = (Format.R2GEN, Format.REXRANK, Format.FOLDER)
+"""What exports of Hilum come back by, with a note of what they are."""
 
 
 def run(format: Format, source: Path, to: Path, options: Options = Options()) -> Dataset:
@@ -52,16 +55,18 @@ def run(format: Format, source: Path, to: Path, options: Options = Options()) ->
             raise InputError(f"{format} has no --{name}", fix=f"it is for {', '.join(formats)}")
     if format is Format.OPENI:
         return openi.import_images(source, to, reports=options.reports, projections=options.projections)
-    sources.require(source)
-    found = read(format, source, options)
-    exported = sources.optional_table(source, re.compile(re.escape(provenance.FILE)), provenance.FILE)
+    opened = sources.opened(source)
+    found = read(format, opened, options)
+    exported = None
+    if format in _EXPORTED:
+        exported = sources.optional_table(opened, re.compile(re.escape(provenance.FILE)), provenance.FILE)
     return writing.write(
-        found, source, to, f"hilum data import {format}", link=options.link,
+        found, opened, to, f"hilum data import {format}", link=options.link,
         exported=None if exported is None else provenance.parse(exported[1], source / exported[0]),
     )  # fmt: skip
 
 
-def read(format: Format, source: Path, options: Options = Options()) -> Found:
+def read(format: Format, source: Source, options: Options = Options()) -> Found:
     """What the tables of ``source`` say, by the reader of ``format``; of Open-i see ``hilum.data.openi``."""
     if format is Format.KAGGLE:
         return kaggle.read(source)

@@ -25,7 +25,8 @@ class Found:
     files yet: ``view_of`` says which view a file of the source is, by its path in the source, None where it is none.
     ``parts`` holds the splits that came along, by name, as the part of each study. ``read_files`` matches the base
     names of files that were read as tables or texts, so that they are not listed as no films. ``fix`` says what to do
-    where no film is found. ``licence`` and ``source`` as in ``DatasetInfo``.
+    where no film is found. ``licence`` and ``source`` as in ``DatasetInfo``. ``headers_tell_views`` is False where
+    what the films' own headers say of their view is not to be believed.
     """
 
     name: str
@@ -38,6 +39,7 @@ class Found:
     made_from: str = ""
     read_files: re.Pattern[str] = re.compile(r"(?!)")
     fix: str = "name the folder or archive that holds the films"
+    headers_tell_views: bool = True
 
 
 def by_path(paths: Mapping[str, str]) -> Callable[[str], str | None]:

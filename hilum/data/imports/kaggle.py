@@ -7,12 +7,12 @@ cell, parted by semicolons. The films are smaller copies in their own shape, so 
 from __future__ import annotations
 
 import re
-from pathlib import Path
 
 from hilum.data import openi_views
 from hilum.data.imports import source as sources
 from hilum.data.imports import tables
 from hilum.data.imports.found import Found, by_name
+from hilum.data.imports.source import File, Source
 from hilum.data.manifest import LeftOut
 from hilum.data.openi import COLLECTION, LICENCE
 from hilum.study import Projection, Report, Study, View
@@ -24,12 +24,13 @@ PROJECTIONS = re.compile(r"indiana_projections\.csv")
 _PROJECTION = {"frontal": Projection.FRONTAL, "lateral": Projection.LATERAL}
 
 
-def read(source: Path) -> Found:
+def read(source: Source) -> Found:
     """The studies in the two tables of ``source``. Raises DataError where a table is not there or is none."""
     left_out: list[LeftOut] = []
-    views = _views(source, left_out)
-    name, data = sources.table(source, REPORTS, "indiana_reports.csv")
-    table = tables.read_csv(data, source, name, ("uid", "mesh", "findings", "impression"))
+    files = sources.gather(source, {"reports": REPORTS, "projections": PROJECTIONS})
+    views = _views(source, files["projections"], left_out)
+    name, data = sources.required(source, files["reports"], "indiana_reports.csv")
+    table = tables.read_csv(data, source.path, name, ("uid", "mesh", "findings", "impression"))
     left_out += table.left_out
     studies: list[Study] = []
     for row in table.rows:
@@ -55,10 +56,10 @@ def read(source: Path) -> Found:
     )  # fmt: skip
 
 
-def _views(source: Path, left_out: list[LeftOut]) -> dict[str, dict[str, View]]:
+def _views(source: Source, files: list[File], left_out: list[LeftOut]) -> dict[str, dict[str, View]]:
     """The views by id, by the id of their study."""
-    name, data = sources.table(source, PROJECTIONS, "indiana_projections.csv")
-    table = tables.read_csv(data, source, name, ("uid", "filename", "projection"))
+    name, data = sources.required(source, files, "indiana_projections.csv")
+    table = tables.read_csv(data, source.path, name, ("uid", "filename", "projection"))
     left_out += table.left_out
     found: dict[str, dict[str, View]] = {}
     for row in table.rows:

@@ -9,13 +9,14 @@ a film), ``-split`` (train, validate, test), ``-chexpert`` and ``-negbio`` (a ro
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Container, Iterable, Mapping
 from pathlib import Path
 
 from hilum.data import archives
 from hilum.data.imports import source as sources
 from hilum.data.imports import tables
 from hilum.data.imports.found import Found, by_path
+from hilum.data.imports.source import File, Source
 from hilum.data.manifest import LeftOut
 from hilum.errors import DataError
 from hilum.study import Label, Projection, Report, State, Study, View
@@ -27,15 +28,18 @@ LICENCE = "PhysioNet Credentialed Health Data License 1.5.0"
 SPLIT = "official"
 LABELLERS = ("chexpert", "negbio")
 PARTS = {"train": "train", "validate": "validation", "test": "test"}
-_TABLE = "mimic-cxr-[0-9.]{{1,12}}-{}\\.csv(?:\\.gz)?"
-_REPORT = re.compile(r"s(\d{1,12})\.txt", re.ASCII)
+_REPORT = re.compile(r"s[0-9]{1,12}\.txt")
+_TABLES = {
+    kind: re.compile(rf"mimic-cxr-[0-9.]{{1,12}}-{kind}\.csv(?:\.gz)?")
+    for kind in ("metadata", "split", *LABELLERS)
+}
 _READ = re.compile(rf"mimic-cxr-.*\.csv(?:\.gz)?|{_REPORT.pattern}|index\.html|cxr-.*-list\.csv(?:\.gz)?")
 _STATES = {1.0: State.PRESENT, 0.0: State.ABSENT, -1.0: State.UNCERTAIN}
 _FRONTAL = frozenset({"PA", "AP", "PA LLD", "PA RLD", "AP LLD", "AP RLD", "AP AXIAL"})
 _LATERAL = frozenset({"LATERAL", "LL", "RL", "XTABLE LATERAL"})
 
 
-def read(source: Path, reports: Path | None = None) -> Found:
+def read(source: Source, reports: Path | None = None) -> Found:
     """The studies that the tables in ``source`` name, with their reports, labels and official split.
 
     ``reports`` is the folder or archive with the texts (``mimic-cxr-reports.zip``), ``source`` where None. Without
@@ -43,8 +47,10 @@ def read(source: Path, reports: Path | None = None) -> Found:
     patient stands in two parts of the split.
     """
     left_out: list[LeftOut] = []
-    films = _table(source, "metadata", ("dicom_id", "subject_id", "study_id", "viewposition"), left_out)
-    assert films is not None  # required
+    texts = source if reports is None else _opened_reports(reports)
+    files = sources.gather(source, {**_TABLES, **({"reports": _REPORT} if texts is source else {})})
+    metadata = sources.required(source, files["metadata"], "mimic-cxr-…-metadata.csv")
+    films = _table(source, metadata, ("dicom_id", "subject_id", "study_id", "viewposition"), left_out)
     views: dict[str, list[View]] = {}
     patient_of: dict[str, str] = {}
     paths: dict[str, str] = {}
@@ -63,8 +69,8 @@ def read(source: Path, reports: Path | None = None) -> Found:
             views.setdefault(f"s{study}", []).append(
                 View(dicom, projection(row["viewposition"]), None, *size)
             )
-    labels = _labels(source, left_out)
-    told = _reports(source if reports is None else reports, set(views), left_out)
+    labels = _labels(source, files, left_out)
+    told = _reports(files["reports"] if texts is source else sources.files(texts, _REPORT), views, left_out)
     studies = []
     for id, films_of in views.items():
         text = told.get(id, sections.Sections())
@@ -79,7 +85,7 @@ def read(source: Path, reports: Path | None = None) -> Found:
         left_out += [
             LeftOut(id, "no report of it, its films and labels stay") for id in views if id not in told
         ]
-    part_of = _split(source, patient_of, left_out)
+    part_of = _split(source, files, patient_of, left_out)
     return Found(
         NAME, "MIMIC-CXR (Johnson et al.)", LICENCE, tuple(studies), by_path(paths), tuple(left_out),
         parts={SPLIT: part_of} if part_of else {}, made_from="the split that comes with MIMIC-CXR-JPG",
@@ -95,25 +101,28 @@ def projection(position: str) -> Projection:
     return Projection.LATERAL if word in _LATERAL else Projection.UNKNOWN
 
 
-def _table(
-    source: Path, kind: str, needed: tuple[str, ...], left_out: list[LeftOut], required: bool = True
-) -> tables.Table | None:
-    find = sources.table if required else sources.optional_table
-    found = find(source, re.compile(_TABLE.format(kind)), f"mimic-cxr-…-{kind}.csv")
-    if found is None:
-        return None
-    table = tables.read_csv(found[1], source, found[0], needed)
+def _opened_reports(reports: Path) -> Source:
+    if not reports.is_dir() and not archives.is_archive(reports):
+        raise DataError("no folder or archive of reports", where=reports, fix="name mimic-cxr-reports.zip")
+    return sources.opened(reports)
+
+
+def _table(source: Source, file: File, needed: tuple[str, ...], left_out: list[LeftOut]) -> tables.Table:
+    table = tables.read_csv(file[1], source.path, file[0], needed)
     left_out += table.left_out
     return table
 
 
-def _labels(source: Path, left_out: list[LeftOut]) -> dict[str, tuple[Label, ...]]:
+def _labels(
+    source: Source, files: Mapping[str, list[File]], left_out: list[LeftOut]
+) -> dict[str, tuple[Label, ...]]:
     """The labels of both labellers by study; an empty cell is no label."""
     found: dict[str, tuple[Label, ...]] = {}
     for by in LABELLERS:
-        table = _table(source, by, ("study_id",), left_out, required=False)
-        if table is None:
+        file = sources.at_most_one(source, files[by], f"mimic-cxr-…-{by}.csv")
+        if file is None:
             continue
+        table = _table(source, file, ("study_id",), left_out)
         seen: set[str] = set()
         for row in table.rows:
             id = f"s{row['study_id']}"
@@ -142,12 +151,12 @@ def cells_as_labels(row: tables.Row, by: str) -> tuple[tuple[Label, ...], list[s
     return tuple(labels), strange
 
 
-def _reports(source: Path, known: set[str], left_out: list[LeftOut]) -> dict[str, sections.Sections]:
+def _reports(
+    files: Iterable[File], known: Container[str], left_out: list[LeftOut]
+) -> dict[str, sections.Sections]:
     """The sections of every report of a ``known`` study."""
     found: dict[str, sections.Sections] = {}
-    if not source.is_dir() and not archives.is_archive(source):
-        raise DataError("no folder or archive of reports", where=source, fix="name mimic-cxr-reports.zip")
-    for name, data in sources.files(source, _REPORT):
+    for name, data in files:
         id = Path(sources.base(name)).stem
         if id not in known:
             left_out.append(LeftOut(name, "no film of its study is in the tables"))
@@ -161,12 +170,17 @@ def _reports(source: Path, known: set[str], left_out: list[LeftOut]) -> dict[str
     return found
 
 
-def _split(source: Path, patient_of: Mapping[str, str], left_out: list[LeftOut]) -> dict[str, str]:
+def _split(
+    source: Source, files: Mapping[str, list[File]], patient_of: Mapping[str, str], left_out: list[LeftOut]
+) -> dict[str, str]:
     """The part of each study. Raises DataError where a patient stands in two."""
-    table = _table(source, "split", ("study_id", "split"), left_out, required=False)
+    file = sources.at_most_one(source, files["split"], "mimic-cxr-…-split.csv")
+    if file is None:
+        return {}
+    table = _table(source, file, ("study_id", "split"), left_out)
     part_of: dict[str, str] = {}
     of_patient: dict[str, str] = {}
-    for row in table.rows if table is not None else ():
+    for row in table.rows:
         id, part = f"s{row['study_id']}", PARTS.get(row["split"].lower())
         if id not in patient_of or part is None:
             said = "no film of its study is in the tables" if part else f"no part {row['split'][:40]!r}"
@@ -176,7 +190,7 @@ def _split(source: Path, patient_of: Mapping[str, str], left_out: list[LeftOut])
         if of_patient.setdefault(patient, part) != part:
             raise DataError(
                 f"patient {patient} stands in {of_patient[patient]} and {part}",
-                where=source / (table.name if table else ""), fix="obtain it anew",
+                where=source.path / table.name, fix="obtain it anew",
             )  # fmt: skip
         part_of[id] = part
     return part_of
