@@ -1,12 +1,16 @@
-"""Writing files so that a reader sees the old one or the new one, never half of either."""
+"""Writing files so that a reader sees the old one or the new one, never half of either; and one writer at a time."""
 
 from __future__ import annotations
 
+import errno
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import IO
+
+import msgspec
 
 
 @contextmanager
@@ -45,6 +49,32 @@ def write_bytes(path: Path, data: bytes) -> None:
 def write_text(path: Path, text: str) -> None:
     """Writes ``text`` to ``path`` atomically, in UTF-8 with the line ends it has."""
     write_bytes(path, text.encode())
+
+
+def write_json_lines(path: Path, items: Iterable[object]) -> None:
+    """Writes ``items`` to ``path`` atomically, each as JSON on a line of its own."""
+    encoder = msgspec.json.Encoder()
+    write_bytes(path, b"".join(encoder.encode(item) + b"\n" for item in items))
+
+
+def lock(file: IO[bytes]) -> bool:
+    """Takes the lock of an open ``file`` for this opening of it; False where another one has it.
+
+    It is let go when the file is closed or the process ends. Where there are no such locks (Windows, some file
+    systems) it is as if they were always free.
+    """
+    try:
+        import fcntl
+    except ImportError:  # Windows
+        return True
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError as error:
+        if error.errno not in (errno.ENOLCK, errno.ENOTSUP, errno.ENOSYS):
+            raise
+    return True
 
 
 def settle() -> None:

@@ -409,8 +409,7 @@ def _run_stage(
             "model": model.state_dict(), "optimiser": optimiser.state_dict(),
             "scaler": arithmetic.scaler.state_dict(), "average": average.state() if average else None,
         }  # fmt: skip
-        lines = b"".join(msgspec.json.encode(line) + b"\n" for line in files.log)
-        atomic.write_bytes(files.out / "log.jsonl", lines)
+        atomic.write_json_lines(files.out / "log.jsonl", files.log)
         with atomic.replacing(files.out / checkpoints.RESUME) as temporary:
             torch.save(on_cpu(state), temporary)
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import json
 import os
 import signal
 import subprocess
@@ -12,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from hilum import atomic
+from hilum.data.manifest import LeftOut
 
 
 def test_writes_and_replaces(tmp_path: Path) -> None:
@@ -30,6 +33,45 @@ def test_failure_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> None:
         raise KeyboardInterrupt
     assert path.read_bytes() == b"old"
     assert [p.name for p in tmp_path.iterdir()] == ["file.bin"]
+
+
+def test_json_lines_are_one_object_a_line(tmp_path: Path) -> None:
+    path = tmp_path / "deep" / "log.jsonl"
+    items = [{"a": "zwölf\n\u2028", "b": None}, LeftOut("x.png", "why"), [1.5]]
+    atomic.write_json_lines(path, iter(items))
+    assert path.read_bytes().count(b"\n") == len(items)
+    read = [json.loads(line) for line in path.read_bytes().splitlines()]
+    assert read == [items[0], {"what": "x.png", "reason": "why"}, [1.5]]
+    atomic.write_json_lines(path, [])
+    assert path.read_bytes() == b""
+
+
+def test_a_lock_is_of_one_until_it_is_closed(tmp_path: Path) -> None:
+    path = tmp_path / ".lock"
+    with path.open("wb") as one, path.open("wb") as other:
+        assert atomic.lock(one) and not atomic.lock(other)
+        one.close()
+        assert atomic.lock(other) and atomic.lock(other)
+
+
+@pytest.mark.parametrize(
+    ("code", "free"), [(errno.ENOLCK, True), (errno.EWOULDBLOCK, False), (errno.EBADF, None)]
+)
+def test_where_there_are_no_locks_they_are_free(
+    code: int, free: bool | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import fcntl
+
+    def refused(*_: object) -> None:
+        raise OSError(code, os.strerror(code))
+
+    monkeypatch.setattr(fcntl, "flock", refused)
+    with (tmp_path / "file").open("wb") as file:
+        if free is None:
+            with pytest.raises(OSError, match="Bad file"):
+                atomic.lock(file)
+        else:
+            assert atomic.lock(file) is free
 
 
 def test_the_temporary_name_is_hidden_keeps_the_suffix_and_lies_beside(tmp_path: Path) -> None:

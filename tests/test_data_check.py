@@ -5,6 +5,8 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import threading
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,10 +14,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from hilum.data import manifest, openi, splits
+from hilum import ahead
+from hilum.data import check as module
+from hilum.data import manifest, openi, splits, suspicions
 from hilum.data.check import Leakage, check
 from hilum.data.manifest import DatasetInfo, LeftOut
 from hilum.errors import DataError
+from hilum.imaging.film import Film
 from hilum.study import DrawnFinding, DrawnRegion, Label, Projection, Report, State, Study, View
 from tests.openi_made import film
 
@@ -265,3 +270,26 @@ def test_real_reports_are_whole(openi_archive: Path, openi_studies: list[Study],
     shares = {s.name: {k.part: (k.verbatim, k.with_findings) for k in s.leakage} for s in report.splits}
     assert shares["clean"]["test"][0] == shares["clean"]["validation"][0] == 0
     assert shares["r2gen"]["test"] == (pytest.approx(277, abs=3), 590)
+
+
+def test_films_in_work_are_never_larger_together_than_the_largest_may_be(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lock, inside, most = threading.Lock(), 0, 0
+    look = suspicions.look
+    monkeypatch.setattr(module, "MOST_PIXELS", 2 * 30 * 20 + 1)
+    monkeypatch.setattr(ahead, "cores", lambda: 6)
+
+    def looking(film: Film, view: View) -> suspicions.Look:
+        nonlocal inside, most
+        with lock:
+            inside += film.pixels_HW.size
+            most = max(most, inside)
+        time.sleep(0.005)
+        with lock:
+            inside -= film.pixels_HW.size
+        return look(film, view)
+
+    monkeypatch.setattr(suspicions, "look", looking)
+    assert check(root).ok
+    assert 30 * 20 <= most <= 2 * 30 * 20

@@ -398,8 +398,7 @@ def _go_on_from(model: Cascade, before: dict[str, Tensor]) -> None:
 
 
 def _save(state: dict[str, Any], out: Path) -> None:
-    lines = b"".join(msgspec.json.encode(entry) + b"\n" for entry in state["log"])
-    atomic.write_bytes(out / "log.jsonl", lines)
+    atomic.write_json_lines(out / "log.jsonl", state["log"])
     with atomic.replacing(out / checkpoints.RESUME) as temporary:
         torch.save(state, temporary)
 

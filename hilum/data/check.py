@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from hilum import ahead
-from hilum.data import duplicates, manifest, openi_reports, splits, suspicions
+from hilum.data import duplicates, fetch, manifest, openi_reports, splits, suspicions
 from hilum.data.splits import Split
 from hilum.data.suspicions import Alike, Look, Suspicions
 from hilum.errors import DataError, ImageError
-from hilum.imaging.pixels import read_film
+from hilum.imaging.film import MOST_PIXELS
+from hilum.imaging.pixels import read_film, read_header
 from hilum.progress import track
 from hilum.study import Study, View
 
@@ -255,8 +255,8 @@ def _check_films(
     problems += [f"image id {view} stands in {count} views" for view, count in by_id.items() if count > 1]
     digests: dict[str, str] = {}
     looks: dict[str, Look] = {}
-    workers = ahead.cores()
-    checked = ahead.in_order(lambda item: _check_film(root, item[1]), items, workers, most=4 * workers)
+    workers, room = ahead.cores(), ahead.Room(MOST_PIXELS)
+    checked = ahead.in_order(lambda item: _check_film(root, item[1], room), items, workers, most=4 * workers)
     for (study, view), (digest, look, problem) in zip(
         items, track(checked, "checking films", len(items)), strict=True
     ):
@@ -279,21 +279,25 @@ def _check_films(
     return _Films(digests, looks, suspicions.alike(looks))
 
 
-def _check_film(root: Path, view: View) -> tuple[str, Look | None, str]:
-    """(SHA-256 of the file, what the film looks like, what is wrong with it), empty where there is nothing to say."""
+def _check_film(root: Path, view: View, room: ahead.Room) -> tuple[str, Look | None, str]:
+    """(SHA-256 of the file, what the film looks like, what is wrong with it), empty where there is nothing to say.
+
+    It is decoded when there is ``room`` for its pixels.
+    """
     assert view.file is not None  # the caller chose these
     path = root / view.file
     if not path.is_file():
         return "", None, f"no file {view.file}"
     try:
-        digest = hashlib.sha256(path.read_bytes()).hexdigest()
-        film = read_film(path)
+        digest = fetch.sha256(path)
+        height, width = read_header(path)
+        with room.of(height * width):
+            film = read_film(path)
+            look = suspicions.look(film, view)
     except ImageError as error:
         return "", None, f"{view.file}: {error.what}"
     except OSError as error:
         return "", None, f"{view.file}: cannot be read ({error.strerror})"
-    look = suspicions.look(film, view)
-    height, width = film.pixels_HW.shape
     if view.height and view.width and height != width:
         ratio = (height / width) / (view.height / view.width)
         # a square may be a stretched copy; another shape has to be the film's own

@@ -114,25 +114,18 @@ def first_that_works(
 def alone(folder: Path) -> Iterator[None]:
     """Keeps others of us from obtaining files into ``folder`` at the same time; a process that ends lets go.
 
-    Raises FetchError where one is at work there. Where the system knows no such locks nothing is kept.
+    Raises FetchError where one is at work there (``atomic.lock``).
     """
-    try:
-        import fcntl
-    except ImportError:  # Windows
-        yield
-        return
     try:
         folder.mkdir(parents=True, exist_ok=True)
         lock = (folder / ".lock").open("wb")
     except OSError as error:
         raise FetchError(f"cannot be made ({error.strerror})", where=folder) from None
     with lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
+        if not atomic.lock(lock):
             raise FetchError(
                 "another `hilum data get` is at work there", where=folder, fix="wait until it has ended"
-            ) from None
+            )
         yield
 
 

@@ -161,23 +161,12 @@ def _head(shape: tuple[int, ...]) -> bytes:
 
 @contextmanager
 def _alone(path: Path) -> Iterator[None]:
-    """Waits until no other process is within it with this file; one that ends lets go. Where the system knows no
-    such locks nobody waits."""
-    try:
-        import fcntl
-    except ImportError:  # Windows
-        yield
-        return
+    """Waits until no other process is within it with this file; one that ends lets go (``atomic.lock``)."""
 
     def tries(file: IO[bytes]) -> Iterator[None]:
-        while True:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                yield
-                time.sleep(0.5)
-            else:
-                return
+        while not atomic.lock(file):
+            yield
+            time.sleep(0.5)
 
     with path.open("ab") as file:
         for _ in track(tries(file), "another process decodes these films; asked"):

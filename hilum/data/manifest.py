@@ -89,7 +89,7 @@ def write(
     doubled = sorted({s.id for s in studies if s.id in seen or seen.add(s.id)})  # type: ignore[func-returns-value]
     if doubled:
         raise DataError(f"{len(doubled)} study ids occur twice: {', '.join(doubled[:5])}", where=root)
-    atomic.write_bytes(root / "studies.jsonl", _lines(studies))
+    atomic.write_json_lines(root / "studies.jsonl", studies)
     write_left_out(root, left_out)
     if digests:
         lines = (f"{digest}  {file}\n" for file, digest in sorted(digests.items()))
@@ -177,7 +177,7 @@ def write_left_out(root: Path, left_out: Sequence[LeftOut]) -> None:
     """Writes the list of what was left out into ``root``; of nothing there is no file."""
     path = root / "left_out.jsonl"
     if left_out:
-        atomic.write_bytes(path, _lines(left_out))
+        atomic.write_json_lines(path, left_out)
     else:
         path.unlink(missing_ok=True)
 
@@ -251,8 +251,3 @@ def scan(path: Path) -> tuple[list[Study], list[str]]:
 
 def _leaves_folder(path: PurePosixPath) -> bool:
     return path.is_absolute() or ".." in path.parts
-
-
-def _lines(items: Iterable[object]) -> bytes:
-    encoder = msgspec.json.Encoder()
-    return b"".join(encoder.encode(item) + b"\n" for item in items)

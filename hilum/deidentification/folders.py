@@ -206,7 +206,7 @@ def _settings(run: _Run) -> str:
 def _resumed(journal: Path, settings: str, to: Path) -> dict[str, Entry]:
     """What earlier calls did, by source; a journal is begun where there is none. A half line is of a killed call."""
     if not journal.is_file():
-        atomic.write_bytes(journal, msgspec.json.encode(_Settings(settings)) + b"\n")
+        atomic.write_json_lines(journal, [_Settings(settings)])
         journal.chmod(0o600)
         return {}
     whole, _, half = journal.read_bytes().rpartition(b"\n")
@@ -265,8 +265,8 @@ def _conclude(entries: list[Entry], run: _Run) -> Done:
     }
     encoded = msgspec.json.format(msgspec.json.encode(report), indent=1)
     atomic.write_bytes(run.to / "report.json", encoded + b"\n")
-    lines = [LeftOut(entry.source, entry.reason) for entry in entries if entry.outcome != "written"]
     listed = run.private / "left_out.jsonl"
-    atomic.write_bytes(listed, b"".join(msgspec.json.encode(line) + b"\n" for line in lines))
+    lines = (LeftOut(entry.source, entry.reason) for entry in entries if entry.outcome != "written")
+    atomic.write_json_lines(listed, lines)
     listed.chmod(0o600)
     return done

@@ -180,8 +180,7 @@ def train(
             if epoch % config.validate_every == 0 or epoch == config.epochs:
                 with average.applied():
                     log[-1]["rougeL_f1"] = score([model.eval()], held_out, references, beams=1)
-            lines = b"".join(msgspec.json.encode(line) + b"\n" for line in log)
-            atomic.write_bytes(out / "log.jsonl", lines)
+            atomic.write_json_lines(out / "log.jsonl", log)
             state = {
                 "fingerprint": fingerprint, "finished": finished, "log": log, "epoch": epoch,
                 "model": model.weights(), "average": average.state(), "optimiser": optimiser.state_dict(),

@@ -11,8 +11,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import msgspec
-
 from hilum import atomic
 from hilum.data.exports.chosen import Chosen, film, finish, prepare, write_film
 from hilum.data.imports.writing import file_stem
@@ -51,12 +49,12 @@ def row(study: Study) -> dict[str, Any]:
 def write_imagefolder(chosen: Chosen, to: Path) -> Provenance:
     """``PART/metadata.jsonl`` and ``PART/VIEW.png`` in ``to``, and the card ``README.md``. Raises DataError."""
     prepare(to, chosen.dataset, "imagefolder")
-    lines: dict[str, list[bytes]] = {part: [] for part, studies in chosen.parts.items() if studies}
+    rows: dict[str, list[dict[str, Any]]] = {part: [] for part, studies in chosen.parts.items() if studies}
     for part, study in chosen.tracked():
         names = [write_film(to / part, chosen.dataset, view, file_stem(view.id)) for view in study.views]
-        lines[part].append(msgspec.json.encode({"file_names": names, **row(study)}) + b"\n")
-    for part, rows in lines.items():
-        atomic.write_bytes(to / part / "metadata.jsonl", b"".join(rows))
+        rows[part].append({"file_names": names, **row(study)})
+    for part, lines in rows.items():
+        atomic.write_json_lines(to / part / "metadata.jsonl", lines)
     atomic.write_text(to / "README.md", card(chosen))
     return finish(to, chosen, "imagefolder", (), NOT_HELD)
 
