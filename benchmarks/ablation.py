@@ -46,7 +46,8 @@ def trained(recipe: str, seed: int, data: Path, work: Path, device: str) -> Path
 def minutes(run: Path) -> float:
     """How long a run's epochs took, validation included."""
     lines = (run / "log.jsonl").read_text(encoding="utf-8").splitlines()
-    return sum(json.loads(line).get("seconds", 0.0) for line in lines) / 60
+    seconds: float = sum(json.loads(line).get("seconds", 0.0) for line in lines)
+    return seconds / 60
 
 
 def drafts_per_second(run: Path, found: Appraisal, device: str) -> float:

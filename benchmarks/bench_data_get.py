@@ -25,6 +25,7 @@ import threading
 import time
 import urllib.request
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -48,7 +49,7 @@ def main() -> None:
         folder = Path(name)
         served, known = made(folder / "served", options.megabytes)
         size = served.stat().st_size
-        answers = {f"/{served.name}": served}
+        answers: dict[str, Path | bytes] = {f"/{served.name}": served}
         server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler(answers))
         threading.Thread(target=server.serve_forever, daemon=True).start()
         base = f"http://127.0.0.1:{server.server_port}"
@@ -117,7 +118,11 @@ def handler(answers: dict[str, Path | bytes]) -> type[http.server.BaseHTTPReques
             self.send_response(200)
             self.send_header("Content-Length", str(size))
             self.end_headers()
-            with answer.open("rb") if isinstance(answer, Path) else io.BytesIO(answer) as source:
+            opened = answer.open("rb") if isinstance(answer, Path) else io.BytesIO(answer)
+            with (
+                opened as source,
+                suppress(BrokenPipeError),
+            ):  # a peer of the torrent has had it from elsewhere
                 shutil.copyfileobj(source, self.wfile, 1 << 20)
 
         def log_message(self, *_: object) -> None:
@@ -149,6 +154,7 @@ def by_torrent(served: Path, folder: Path, answers: dict[str, Path | bytes], bas
     lt.set_piece_hashes(created, str(served.parent))
     description = lt.bencode(created.generate())
     params = lt.load_torrent_buffer(description)
+    assert params.ti is not None  # it was read out of a description
     info_hash = str(params.ti.info_hashes().v1)
     params.save_path = str(served.parent)
     seeder = lt.session(

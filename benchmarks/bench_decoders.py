@@ -79,7 +79,7 @@ def measure(shape: ModelConfig, coverage: float, studies: int, steps: int) -> di
     def step() -> None:
         loss = objectives.report_loss(model, taught, tokens, coverage)
         optimiser.zero_grad(set_to_none=True)
-        loss.backward()
+        loss.backward()  # type: ignore[no-untyped-call]
         optimiser.step()
 
     found = {"parameters": float(sum(p.numel() for p in model.decoder.parameters()))}

@@ -170,7 +170,7 @@ def backgrounds(folder: Path | None, count: int) -> Iterator[tuple[str, Pixels]]
         for number in range((count + 1) // 2):
             drawn = render(f"bench-{number}", ("normal",), LONGER_SIDE)
             for name, film in (("frontal", drawn.frontal_HW), ("lateral", drawn.lateral_HW)):
-                yield f"simulated {number} {name}", film.astype(np.float32) / 255
+                yield f"simulated {number} {name}", film.astype(np.float32) / np.float32(255)
         return
     for path in sorted(folder.iterdir())[:count]:
         film_HW = read_film(path).pixels_HW

@@ -20,6 +20,7 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 import gdcm
@@ -31,6 +32,7 @@ from pydicom.encaps import encapsulate
 from pydicom.uid import UID, ExplicitVRLittleEndian
 
 from hilum.imaging import apart, dicom
+from hilum.imaging.film import Film
 from hilum.imaging.syntaxes import known_syntax
 
 BY_GDCM = {
@@ -60,13 +62,9 @@ def main() -> None:
         apart.read(plain)  # starts the process, which is kept
         for path in [plain, *packed(plain, Path(folder), options.height, options.width)]:
             dataset = pydicom.dcmread(path)
-            clock = fastest(lambda path=path: apart.read(path), options.repeats)
-            read = fastest(
-                lambda path=path: dicom.read(path.read_bytes(), path), options.repeats, time.process_time
-            )
-            decode = fastest(
-                lambda path=path: pydicom.dcmread(path).pixel_array, options.repeats, time.process_time
-            )
+            clock = fastest(partial(apart.read, path), options.repeats)
+            read = fastest(partial(read_here, path), options.repeats, time.process_time)
+            decode = fastest(partial(by_pydicom, path), options.repeats, time.process_time)
             syntax = known_syntax(dataset.file_meta.TransferSyntaxUID)
             assert syntax is not None
             rows.append(
@@ -92,6 +90,16 @@ def main() -> None:
             "syntaxes": rows,
         }
     print(json.dumps(result))
+
+
+def read_here(path: Path) -> Film:
+    """The film, read in this process."""
+    return dicom.read(path.read_bytes(), path)
+
+
+def by_pydicom(path: Path) -> object:
+    """The stored values, by pydicom with whatever decoder it chooses."""
+    return pydicom.dcmread(path).pixel_array
 
 
 def fastest(

@@ -22,6 +22,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import torch
+from torch import nn
 
 from hilum import backend, checkpoints
 from hilum.data.targets import HEAD_FINDINGS
@@ -40,9 +41,11 @@ def made_run(words: int) -> checkpoints.Run:
     torch.manual_seed(0)
     shape = replace(openi().model, vocabulary=len(tokenizer), findings=HEAD_FINDINGS)
     model = ReportModel(shape).eval()
+    out = model.decoder.out
+    assert isinstance(out, nn.Linear)
     with torch.no_grad():
-        model.decoder.out.weight.mul_(4.0)
-        model.decoder.out.bias[END] = -20.0
+        out.weight.mul_(4.0)
+        out.bias[END] = -20.0
     info = checkpoints.RunInfo(
         name="made", model=shape, search=replace(openi().search, max_tokens=words), trained_on="nothing",
         data_sha256="0" * 64, split="none", simulated=False, thresholds={},

@@ -19,13 +19,14 @@ import time
 from dataclasses import replace
 
 import torch
+from torch import nn
 
 from hilum import consensus
 from hilum.consensus import UTILITIES, Utility
 from hilum.data.targets import HEAD_FINDINGS
 from hilum.decoding import Hypothesis, SearchConfig, beam_search, rank
 from hilum.metrics.frequencies import Frequencies
-from hilum.models.decoders import Decoder
+from hilum.models.decoders import Decoder, State
 from hilum.models.memory import Memory
 from hilum.models.report_model import ReportModel
 from hilum.recipes import openi
@@ -41,7 +42,7 @@ def slow_beam_search(decoder: Decoder, memory: Memory, config: SearchConfig) -> 
     found = []
     for study in range(memory.features_BND.shape[0]):
         one = memory.select(torch.tensor([study]))
-        beams = [((), 0.0, decoder.start(one))]
+        beams: list[tuple[tuple[int, ...], float, State]] = [((), 0.0, decoder.start(one))]
         best: list[Hypothesis] = []
         for _ in range(config.max_tokens):
             following = []
@@ -112,9 +113,11 @@ def main() -> None:
     torch.manual_seed(0)
     shape = replace(openi().model, vocabulary=VOCABULARY, findings=HEAD_FINDINGS)
     model = ReportModel(replace(shape, encoder="small-cnn")).eval()  # the search does not see the encoder
+    out = model.decoder.out
+    assert isinstance(out, nn.Linear)
     with torch.no_grad():
-        model.decoder.out.weight.mul_(4.0)  # sharper choices: ties are not what is compared
-        model.decoder.out.bias[END] = -20.0
+        out.weight.mul_(4.0)  # sharper choices: ties are not what is compared
+        out.bias[END] = -20.0
     memory = made_memory(model, given.studies)
     config = SearchConfig(beams=given.beams, max_tokens=given.words)
     few = memory.select(torch.arange(1))

@@ -90,7 +90,7 @@ def measure(case: str, studies: int, threads: int, batch_size: int) -> dict[str,
         loading += time.perf_counter() - started
         optimiser.zero_grad(set_to_none=True)
         for part in parts:
-            loss_of(part).backward()
+            loss_of(part).backward()  # type: ignore[no-untyped-call]
         optimiser.step()
 
     step(0)  # the first one allocates

@@ -184,7 +184,9 @@ def drawn_on(one: ReadAgain, dataset: Dataset, scored: explanations.Scored, map_
     """The films of a study side by side, with a map over them and the boxes of what was drawn."""
     grid, shown = one.reporter.run.model.grid, []
     for index, (view, placement) in enumerate(zip(ordered_views(one.study), one.placements, strict=True)):
-        film = cv2.resize(cv2.imread(str(dataset.path(view)), cv2.IMREAD_GRAYSCALE), (SIDE, SIDE))
+        read = cv2.imread(str(dataset.path(view)), cv2.IMREAD_GRAYSCALE)
+        assert read is not None  # the run has read it
+        film = cv2.resize(read, (SIDE, SIDE))
         pixels = cv2.cvtColor(film, cv2.COLOR_GRAY2BGR).astype(np.float32)
         if map_N is not None:
             heat = upsample(map_N.reshape(-1, grid, grid)[index], placement, (SIDE, SIDE)) / max(

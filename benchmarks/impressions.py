@@ -27,7 +27,7 @@ from hilum.metrics import clinical, nlg, rouge, summaries
 from hilum.metrics.floors import commonest
 from hilum.metrics.intervals import Statistics, intervals, paired_bootstrap, together
 from hilum.progress import track
-from hilum.study import Study
+from hilum.study import State, Study
 from hilum.summary import training
 from hilum.summary.requests import Request
 from hilum.summary.summariser import Summariser
@@ -131,20 +131,21 @@ def systems(train: Sequence[Study], asked: Sequence[Study], run: Path, data: Pat
 def counted(wanted: Sequence[str], made: Sequence[str]) -> Statistics:
     """The statistics of every metric."""
     references, hypotheses = ([normalise(text) for text in texts] for texts in (wanted, made))
-    labelled = [
-        [
-            clinical.states(findings.label(readable(text), further=True, reading=findings.Reading.PLAIN))
-            for text in texts
-        ]
-        for texts in (references, hypotheses)
-    ]
+
+    def labelled(texts: Sequence[str]) -> list[dict[str, State]]:
+        read = (
+            findings.label(readable(text), further=True, reading=findings.Reading.PLAIN) for text in texts
+        )
+        return [clinical.states(found) for found in read]
+
+    said, drafted = labelled(references), labelled(hypotheses)
     return together(
         [
             rouge.count(wanted, made),
             named(rouge.count(references, hypotheses), "_normal_form"),
             nlg.count(nlg.References(tuple(references)), hypotheses),
-            clinical.agreement(*labelled),
-            further(*labelled),
+            clinical.agreement(said, drafted),
+            further(said, drafted),
         ]
     )
 
@@ -157,9 +158,7 @@ def named(statistics: Statistics, suffix: str) -> Statistics:
     )
 
 
-def further(
-    wanted: Sequence[Mapping[str, clinical.State]], made: Sequence[Mapping[str, clinical.State]]
-) -> Statistics:
+def further(wanted: Sequence[Mapping[str, State]], made: Sequence[Mapping[str, State]]) -> Statistics:
     """Micro F1 over CheXpert's observations but "No Finding", and Hilum's further ones."""
     names = [name for name in (*findings.OBSERVATIONS, *findings.FURTHER) if name != findings.NO_FINDING]
     wanted_NF, made_NF = clinical.positives(wanted, names), clinical.positives(made, names)

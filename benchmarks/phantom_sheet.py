@@ -164,15 +164,14 @@ def main() -> None:
         studies = [(f"P{index}", [d]) for index, (_, row) in enumerate(rows) for d in ("normal", *row)]
         columns = arguments.columns or 4
     sheet = contact_sheet(studies, columns, arguments.size, arguments.boxes)
-    if arguments.front:
-        sheet = cv2.cvtColor(sheet, cv2.COLOR_BGR2GRAY)
+    shown = cv2.cvtColor(sheet, cv2.COLOR_BGR2GRAY) if arguments.front else sheet
     with atomic.replacing(arguments.out) as temporary:
         quality = (
             [cv2.IMWRITE_JPEG_QUALITY, 85]
             if arguments.out.suffix in (".jpg", ".jpeg")
             else [cv2.IMWRITE_PNG_COMPRESSION, 9]
         )
-        cv2.imwrite(str(temporary), sheet, quality)
+        cv2.imwrite(str(temporary), shown, quality)
 
 
 if __name__ == "__main__":

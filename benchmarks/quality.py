@@ -55,7 +55,10 @@ class Known:
 
 def jpeg(x: Pixels) -> Pixels:
     """Through JPEG at quality 30."""
-    return cv2.imdecode(cv2.imencode(".jpg", np.rint(x * 255), [1, 30])[1], 0).astype(np.float32) / 255
+    decoded = cv2.imdecode(cv2.imencode(".jpg", np.rint(x * 255), [1, 30])[1], 0)
+    assert decoded is not None  # it was encoded just now
+    out: Pixels = decoded.astype(np.float32) / np.float32(255)
+    return out
 
 
 def noisy(x: Pixels) -> Pixels:
@@ -261,7 +264,7 @@ def main() -> None:
         for one in films[:50]
     ]
     result["made pictures"] = {
-        kind: foreign(picture(rng, real, kind).astype(np.float32) / 255 for _ in range(MADE))
+        kind: foreign(picture(rng, real, kind).astype(np.float32) / np.float32(255) for _ in range(MADE))
         for kind in KINDS
     }
     for name, _, folder in (item.partition("=") for item in options.others):

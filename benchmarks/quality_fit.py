@@ -90,6 +90,8 @@ class Network(nn.Module):
         """The weights in the layout of ``quality_network.forward``, in half precision."""
         held: dict[str, Tensor] = {}
         for layer, (convolution, norm) in enumerate(zip(self.convolutions, self.norms, strict=True)):
+            assert isinstance(convolution, nn.Conv2d) and isinstance(norm, nn.BatchNorm2d)
+            assert norm.running_mean is not None and norm.running_var is not None
             scale = norm.weight / torch.sqrt(norm.running_var + norm.eps)
             kernel = convolution.weight * scale[:, None, None, None]
             held[f"conv{layer}.weight"] = kernel.permute(2, 3, 1, 0).flatten(0, 2)
@@ -173,10 +175,10 @@ def _placed(
     image = cv2.remap(picture_hw, across, down, cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT)
     edge = 2 * half - 1
     inside = (across > -0.5) & (across < edge + 0.5) & (down > -0.5) & (down < edge + 0.5)
-    return image.astype(np.float32) / 255, inside.astype(np.float32)
+    return image.astype(np.float32) / np.float32(255), inside.astype(np.float32)
 
 
-def _toned(rng: Rng, image: Floats) -> Floats:
+def _toned(rng: Rng, image: NDArray[np.floating]) -> Floats:
     """Another window, gamma and ground; slow shading; and soft white patches, as sick lungs and large bodies have."""
     low = rng.uniform(0, 0.15) if rng.random() < 0.5 else 0.0
     high = rng.uniform(0.55, 1) if rng.random() < 0.5 else 1.0
@@ -194,8 +196,7 @@ def _toned(rng: Rng, image: Floats) -> Floats:
 
 def _slow(rng: Rng, knots: int) -> Floats:
     field = rng.normal(size=(knots, knots)).astype(np.float32)
-    smooth: Floats = cv2.resize(field, (SIDE, SIDE), interpolation=cv2.INTER_CUBIC)
-    return smooth
+    return np.asarray(cv2.resize(field, (SIDE, SIDE), interpolation=cv2.INTER_CUBIC), np.float32)
 
 
 def _mark(rng: Rng, image: Floats) -> None:
@@ -227,7 +228,7 @@ def batches(
     rng: Rng, films: NDArray[np.uint8], lateral: NDArray[np.bool_], steps: int
 ) -> Iterator[list[Shown]]:
     """``steps`` batches of films and of pictures that are none."""
-    pictures = [picture(rng, films) for _ in track(range(PICTURES), "making pictures")]
+    pictures = [picture(rng, list(films)) for _ in track(range(PICTURES), "making pictures")]
     for _ in range(steps):
         batch = []
         for _ in range(BATCH):
@@ -249,7 +250,7 @@ def fit(films: NDArray[np.uint8], lateral: NDArray[np.bool_], steps: int, seed: 
     for batch in track(batches(rng, films, lateral, steps), f"fitting (batches of {BATCH})", steps):
         logits = network(torch.from_numpy(np.stack([one.seen_HWC for one in batch])))
         optimiser.zero_grad()
-        loss(logits, batch).backward()
+        loss(logits, batch).backward()  # type: ignore[no-untyped-call]
         optimiser.step()
         schedule.step()
     return network.eval()

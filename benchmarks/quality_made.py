@@ -58,8 +58,8 @@ def bodies(rng: Rng, films: Sequence[Grey]) -> Grey:
     if rng.random() < 0.5:  # folds, as of a brain
         ridges = np.abs(noise(rng, slope=rng.uniform(0.8, 1.4)).astype(np.float32) / 255 - 0.5)
         image = image * (1 - rng.uniform(0.3, 1) * (ridges < rng.uniform(0.03, 0.12)))
-    image = cv2.GaussianBlur(image, (0, 0), rng.uniform(0.3, 3))
-    return _grey(image * (0.8 + 0.4 * noise(rng, slope=rng.uniform(0.5, 2)) / 255.0))
+    blurred = cv2.GaussianBlur(image, (0, 0), rng.uniform(0.3, 3))
+    return _grey(blurred * (0.8 + 0.4 * noise(rng, slope=rng.uniform(0.5, 2)) / 255.0))
 
 
 def limbs(rng: Rng, films: Sequence[Grey]) -> Grey:
@@ -123,7 +123,7 @@ def bands(rng: Rng, films: Sequence[Grey]) -> Grey:
     """Plain bands or boxes of several greys, as of a test picture."""
     levels = rng.integers(0, 256, (int(rng.integers(1, 12)), int(rng.integers(1, 8)))).astype(np.uint8)
     levels = levels[:, :1] if rng.random() < 0.5 else levels
-    return cv2.resize(levels, (SIDE, SIDE), interpolation=cv2.INTER_NEAREST)
+    return np.asarray(cv2.resize(levels, (SIDE, SIDE), interpolation=cv2.INTER_NEAREST), np.uint8)
 
 
 def backdrop(rng: Rng, films: Sequence[Grey]) -> Grey:
@@ -147,7 +147,7 @@ def photograph(rng: Rng, films: Sequence[Grey]) -> Grey:
     )
     if rng.random() < 0.3:  # two exposures in one, or a bent one
         other = _photographs()[rng.integers(2)][-side:, -side:]
-        other = cv2.resize(other, (SIDE, SIDE), interpolation=cv2.INTER_AREA)
+        other = _reduced(other)
         image = cv2.addWeighted(image, 0.6, np.rot90(other, int(rng.integers(4))).copy(), 0.4, 0)
     if rng.random() < 0.3:
         inside = np.zeros((SIDE, SIDE), np.uint8)
@@ -201,7 +201,7 @@ def jigsaw(rng: Rng, films: Sequence[Grey]) -> Grey:
     count = int(rng.integers(2, 5))
     side = SIDE // count
     image = np.zeros((SIDE, SIDE), np.uint8)
-    sources = [films[rng.integers(len(films))] for _ in range(1 + int(rng.random() < 0.5))]
+    sources = [films[int(rng.integers(len(films)))] for _ in range(1 + int(rng.random() < 0.5))]
     for place, taken in enumerate(rng.permutation(count * count)):
         source = sources[int(rng.integers(len(sources)))]
         part = source[taken // count * side :, taken % count * side :][:side, :side]
@@ -216,17 +216,17 @@ def tiles(rng: Rng, films: Sequence[Grey]) -> Grey:
     side = SIDE // count
     image = np.zeros((SIDE, SIDE), np.uint8)
     for place in range(count * count):
-        small = cv2.resize(films[rng.integers(len(films))], (side, side), interpolation=cv2.INTER_AREA)
+        small = cv2.resize(films[int(rng.integers(len(films)))], (side, side), interpolation=cv2.INTER_AREA)
         image[place // count * side :, place % count * side :][:side, :side] = small
     return image
 
 
 def fragment(rng: Rng, films: Sequence[Grey]) -> Grey:
     """A small part of a film, enlarged."""
-    film = films[rng.integers(len(films))]
+    film = films[int(rng.integers(len(films)))]
     side = int(rng.uniform(14, 28))
     top, left = rng.integers(0, SIDE - side, 2)
-    return cv2.resize(film[top : top + side, left : left + side], (SIDE, SIDE))
+    return np.asarray(cv2.resize(film[top : top + side, left : left + side], (SIDE, SIDE)), np.uint8)
 
 
 KINDS: dict[str, Callable[[Rng, Sequence[Grey]], Grey]] = {
@@ -260,11 +260,12 @@ def _ints(pair: NDArray[np.floating]) -> tuple[int, int]:
 
 
 def _reduced(image: Grey) -> Grey:
-    return cv2.resize(image, (SIDE, SIDE), interpolation=cv2.INTER_AREA)
+    return np.asarray(cv2.resize(image, (SIDE, SIDE), interpolation=cv2.INTER_AREA), np.uint8)
 
 
 def _grey(image: NDArray[np.floating]) -> Grey:
-    return np.clip(image, 0, 255).astype(np.uint8)
+    grey: Grey = np.clip(image, 0, 255).astype(np.uint8)
+    return grey
 
 
 def _spread(image: NDArray[np.floating]) -> Grey:

@@ -61,7 +61,7 @@ def main() -> None:
     sheet = Image.new("L", (ACROSS * (SIDE + 8), down * (SIDE + TEXT)), 255)
     draw, font = ImageDraw.Draw(sheet), ImageFont.load_default(11)
     for number, (name, picture, stated) in enumerate(shown):
-        film = Film(np.ascontiguousarray(picture).astype(np.float32) / 255, stated, name)
+        film = Film(np.ascontiguousarray(picture).astype(np.float32) / np.float32(255), stated, name)
         said = assess(film).warnings or ("nothing to say",)
         left, top = number % ACROSS * (SIDE + 8), number // ACROSS * (SIDE + TEXT)
         reduced = cv2.resize(np.ascontiguousarray(picture), (SIDE, SIDE), interpolation=cv2.INTER_AREA)
