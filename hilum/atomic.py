@@ -40,9 +40,9 @@ def replacing(path: Path, *, durable: bool = True) -> Iterator[Path]:
         raise
 
 
-def write_bytes(path: Path, data: bytes) -> None:
-    """Writes ``data`` to ``path`` atomically."""
-    with replacing(path) as temporary:
+def write_bytes(path: Path, data: bytes, *, durable: bool = True) -> None:
+    """Writes ``data`` to ``path`` atomically; ``durable`` as in ``replacing``."""
+    with replacing(path, durable=durable) as temporary:
         temporary.write_bytes(data)
 
 

@@ -91,6 +91,17 @@ def test_an_interrupted_set_is_completed_to_the_same_bytes(
     assert bytes_of(made) == whole
 
 
+def test_what_a_power_cut_left_without_its_end_is_drawn_anew(made: Path) -> None:
+    phantomset.make(REPORTS, made, size=128, workers=1, masks=True)
+    whole = bytes_of(made)
+    (made / "dataset.json").unlink()
+    film, masks = made / "images" / "CXR6-lateral.png", made / "masks" / "CXR2-frontal.npz"
+    film.write_bytes(film.read_bytes()[:-20] + bytes(20))
+    masks.write_bytes(b"")
+    phantomset.make(REPORTS, made, size=128, workers=1, masks=True)
+    assert bytes_of(made) == whole
+
+
 def test_another_size_is_drawn_anew(made: Path) -> None:
     phantomset.make(REPORTS, made, size=160, workers=1)
     sizes = {cv2.imread(str(path), cv2.IMREAD_UNCHANGED).shape for path in (made / "images").glob("*.png")}

@@ -20,6 +20,7 @@ from hilum.imaging import phantom
 from hilum.imaging.phantom import anatomy, annotations, drawing, plan, solids, tissue
 from hilum.imaging.phantom.film import develop, draw_exposure
 from hilum.imaging.phantom.frame import Frame
+from hilum.imaging.phantom.intervals import measure
 from hilum.imaging.phantom.solids import Ellipsoid
 from hilum.study import Side
 from hilum.text import mesh
@@ -386,7 +387,7 @@ def test_a_solid_has_the_same_volume_in_both_films() -> None:
         total = np.zeros((256, 256), np.float32)
         solids.add_path(total, ball, frame.rays(), 1.0)
         assert float(total.sum()) / frame.scale**2 == pytest.approx(volume, rel=0.01)
-        whole = solids.measure(ball.along(frame.rays()))
+        whole = measure(ball.along(frame.rays()))
         assert np.array_equal(total, whole)
         rows = np.flatnonzero(total.sum(axis=1))
         z = frame.z0 - (np.array([rows[0], rows[-1]]) + 0.5 - 128) / frame.scale
@@ -460,18 +461,6 @@ def _filled(inside: np.ndarray) -> np.ndarray:
     if len(where):
         result[where[0] : where[-1] + 1] = True
     return result
-
-
-spans = st.tuples(st.integers(0, 40), st.integers(0, 40)).map(lambda pair: (min(pair), max(pair)))
-
-
-@given(spans, st.lists(spans, max_size=4))
-def test_without_counts_what_no_hole_covers(whole: tuple[int, int], holes: list[tuple[int, int]]) -> None:
-    def as_interval(span: tuple[int, int]) -> solids.Interval:
-        return np.full((1, 1), span[0], np.float32), np.full((1, 1), span[1], np.float32)
-
-    left = set(range(*whole)) - {cell for hole in holes for cell in range(*hole)}
-    assert float(solids.without(as_interval(whole), *map(as_interval, holes))[0, 0]) == len(left)
 
 
 def test_curve_is_scipys_monotone_cubic_between_its_outer_pieces() -> None:

@@ -26,7 +26,7 @@ from hilum.study import Study, View
 
 FORMAT = "hilum-dataset-1"
 DIGESTS = "films.sha256"
-MEMBERS = frozenset({"dataset.json", "studies.jsonl", "left_out.jsonl", "images", "splits", DIGESTS})
+MEMBERS = frozenset({"dataset.json", "studies.jsonl", "left_out.jsonl", "images", "masks", "splits", DIGESTS})
 """What may lie in the folder of a data set, by name."""
 
 

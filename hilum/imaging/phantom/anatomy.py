@@ -142,13 +142,15 @@ def curve(
     slope[..., 0], slope[..., -1] = rise[..., 0], rise[..., -1]
     # Cubic of each piece in t = (z - h) / step: v + t (s0 + t (c2 + t c3)).
     s0, s1, jump = slope[..., :-1] * step, slope[..., 1:] * step, np.diff(v)
-    c2, c3 = 3 * jump - 2 * s0 - s1, s0 + s1 - 2 * jump
+    pieces = np.stack([v[..., :-1], s0, 3 * jump - 2 * s0 - s1, s0 + s1 - 2 * jump])
+    last = len(step) - 1
 
     def at(z: Points) -> Points:
         inside = np.minimum(np.maximum(z, h[0]), h[-1])
-        piece = np.minimum(np.searchsorted(h, inside, side="right") - 1, len(step) - 1)
+        piece = np.minimum(h.searchsorted(inside, side="right") - 1, last)
         t = (inside - h[piece]) / step[piece]
-        result: Points = v[..., piece] + t * (s0[..., piece] + t * (c2[..., piece] + t * c3[..., piece]))
+        c0, c1, c2, c3 = pieces.take(piece, axis=-1)
+        result: Points = c0 + t * (c1 + t * (c2 + t * c3))
         return result
 
     return at

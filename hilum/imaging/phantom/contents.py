@@ -8,8 +8,9 @@ import numpy as np
 
 from hilum.imaging.phantom.anatomy import SIGN
 from hilum.imaging.phantom.frame import Frame, Ink, path
+from hilum.imaging.phantom.intervals import Array
 from hilum.imaging.phantom.scene import Cloud, Layer, Scene, Stroke
-from hilum.imaging.phantom.solids import Array, Ellipsoid, Rays, add_path
+from hilum.imaging.phantom.solids import Ellipsoid, Rays, add_path
 from hilum.imaging.phantom.tissue import Lung
 from hilum.imaging.phantom.vessels import Branches
 from hilum.study import Side
@@ -69,11 +70,11 @@ def _vessels(generations: Sequence[Branches], frame: Frame, lung: Lung) -> Array
         for chunk in np.array_split(order, 3):
             calibre = float(branches.calibre[chunk].mean())
             ink.lines(branches.points[chunk], calibre, calibre)
-    held = path([ink])
+    held = path([ink], lung.window)
     if held is None:
         return np.zeros_like(lung.air_HW)
-    result: Array = held[lung.window] * np.float32(BLOOD)
-    return result
+    held *= np.float32(BLOOD)
+    return held
 
 
 def _add_hilum(content_HW: Array, scene: Scene, side: Side, rays: Rays) -> None:

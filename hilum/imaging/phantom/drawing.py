@@ -15,10 +15,10 @@ from hilum.imaging.phantom.contents import add_contents, draw_strokes
 from hilum.imaging.phantom.film import Film, develop, draw_exposure
 from hilum.imaging.phantom.frame import Frame, Ink
 from hilum.imaging.phantom.frame import path as ink_path
+from hilum.imaging.phantom.intervals import Array
 from hilum.imaging.phantom.plan import plan, side_of
 from hilum.imaging.phantom.scene import Layer, Mark, Scene
 from hilum.imaging.phantom.shape import Sign, lying
-from hilum.imaging.phantom.solids import Array
 from hilum.study import DrawnFinding, DrawnRegion, Side
 
 SMALLEST, LARGEST = 128, 2048

@@ -14,7 +14,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from hilum.imaging.phantom.solids import Array
+from hilum.imaging.phantom.intervals import Array
 
 SOFT, LUNG, BONE, METAL = 0.185, 0.050, 0.30, 3.0
 """Linear attenuation at about 110 kVp, per cm: water, aerated lung, bone in excess of water, metal."""
@@ -98,21 +98,31 @@ def develop(attenuation_HW: Array, air_HW: NDArray[np.bool_], exposure: Exposure
     """
     size = attenuation_HW.shape[0]
     pixel = size / 256
-    through = np.exp(-attenuation_HW.astype(np.float64))
-    signal = through + exposure.scatter * blurred(through, 16.0 * pixel)
+    through = attenuation_HW.astype(np.float64)
+    np.exp(np.negative(through, out=through), out=through)
+    signal = blurred(through, 16.0 * pixel)
+    signal *= exposure.scatter
+    signal += through
     rng = np.random.Generator(np.random.SFC64(exposure.seed))
     grain = rng.standard_normal((size, size), dtype=np.float32).astype(np.float64)
     # Fewer quanta fall on a smaller pixel; the detector's light spreads over a neighbour or so.
-    grain *= exposure.noise * pixel / np.sqrt(signal)
+    root = np.sqrt(signal, out=through)
+    grain *= np.divide(exposure.noise * pixel, root, out=root)
     # The noise is relative to the signal, so it adds to the logarithm.
-    density = -np.log(signal) + grain
+    np.log(signal, out=signal)
+    density = np.subtract(grain, signal, out=grain)
     spread = max(exposure.blur * pixel, 0.35)
     density = np.asarray(
         cv2.GaussianBlur(density, (0, 0), spread, borderType=cv2.BORDER_REPLICATE), np.float64
     )
     if exposure.local:
-        density = density - exposure.local * 0.6 * (blurred(density, 30.0 * pixel) - 2.0)
-    density = density + exposure.sharpen * (density - blurred(density, 2.2 * pixel))
+        shading = blurred(density, 30.0 * pixel)
+        shading -= 2.0
+        shading *= exposure.local * 0.6
+        density -= shading
+    edges = np.subtract(density, blurred(density, 2.2 * pixel), out=signal)
+    edges *= exposure.sharpen
+    density += edges
     return _display(density, air_HW, exposure)
 
 
@@ -130,5 +140,8 @@ def _display(density_HW: NDArray[np.float64], air_HW: NDArray[np.bool_], exposur
     shown = exposure.black + (exposure.white - exposure.black) * shown**exposure.gamma
     table = np.clip(shown * 255 + 0.5, 0, 255).astype(np.uint8)
     per_step = (_STEPS - 1) / (_REACH * (1 + exposure.low) * span)
-    place = (density_HW - (dark - exposure.low * span)) * per_step
-    return np.asarray(table[np.clip(place, 0, _STEPS - 1).astype(np.int32)])
+    place = density_HW - (dark - exposure.low * span)
+    place *= per_step
+    np.clip(place, 0, _STEPS - 1, out=place)
+    shown_HW: Film = table.take(place.astype(np.intp))
+    return shown_HW

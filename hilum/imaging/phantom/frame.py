@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hilum.imaging.phantom.anatomy import Points
-from hilum.imaging.phantom.solids import Array, Rays
+from hilum.imaging.phantom.intervals import Array, Window
+from hilum.imaging.phantom.solids import Rays
 from hilum.study import Box, Projection
 
 SHIFT = 4
@@ -118,19 +119,24 @@ class Ink:
             cv2.fillPoly(self.layer, [self.place(polygon)], level, cv2.LINE_AA, SHIFT)
 
 
-def path(inks: Sequence[Ink]) -> Array | None:
+def path(inks: Sequence[Ink], window: Window | None = None) -> Array | None:
     """The sum of the inks' path lengths on the film's own pixels, in cm; None where nothing was drawn.
 
-    The inks are of one frame and one ``full``.
+    The inks are of one frame and one ``full``. Of a ``window`` only that part of the film.
     """
     used = [ink for ink in inks if ink.used]
     if not used:
         return None
-    total = used[0].layer.astype(np.uint16)
-    for ink in used[1:]:
-        total += ink.layer
     fine, size = used[0].fine, used[0].frame.size
+    rows, columns = window or (slice(0, size), slice(0, size))
+    part = slice(rows.start * fine, rows.stop * fine), slice(columns.start * fine, columns.stop * fine)
+    total = used[0].layer[part].astype(np.uint16)
+    for ink in used[1:]:
+        total += ink.layer[part]
     if fine == 2:  # four times the mean of four is their sum, which OpenCV's rounding leaves as it is
-        small = cv2.resize(total * np.uint16(4), (size, size), interpolation=cv2.INTER_AREA)
-        total = np.asarray(small, np.uint16)
-    return total.astype(np.float32) * np.float32(used[0].full / (1020 if fine == 2 else 255))
+        total *= np.uint16(4)
+        height, width = rows.stop - rows.start, columns.stop - columns.start
+        total = np.asarray(cv2.resize(total, (width, height), interpolation=cv2.INTER_AREA), np.uint16)
+    found = total.astype(np.float32)
+    found *= np.float32(used[0].full / (1020 if fine == 2 else 255))
+    return found

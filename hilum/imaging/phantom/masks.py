@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from hilum.imaging.phantom import skeleton, solids, tissue
+from hilum.imaging.phantom import intervals, skeleton, solids, tissue
 from hilum.imaging.phantom.anatomy import SIGN, Chest
 from hilum.imaging.phantom.contents import cloud_path, draw_strokes, fluid_share, pleural_air
 from hilum.imaging.phantom.drawing import USUAL, Conditions, Stage, set_up
@@ -97,7 +97,7 @@ def _organs(scene: Scene, frame: Frame, rays: Rays, lungs: dict[Side, tissue.Lun
 
     def through(*shapes: solids.Ellipsoid | solids.Column | solids.Dome) -> Mask:
         return np.asarray(
-            np.any([solids.measure(shape.along(rays)) > _EDGE for shape in shapes], axis=0) & (body > 0)
+            np.any([intervals.measure(shape.along(rays)) > _EDGE for shape in shapes], axis=0) & (body > 0)
         )
 
     organs = {}
@@ -109,8 +109,10 @@ def _organs(scene: Scene, frame: Frame, rays: Rays, lungs: dict[Side, tissue.Lun
     organs["aorta"] = through(chest.knob, chest.ascending, tissue.descending_column(chest, z_H1))
     organs["mediastinum"] = through(tissue.mediastinum_column(chest, z_H1), chest.trunk)
     for side in SIGN:
-        under = solids.meet(chest.domes[side].along(rays), tissue.lung_column(chest, side, z_H1).along(rays))
-        organs[f"diaphragm/{side}"] = np.asarray(solids.measure(under) > _EDGE)
+        under = intervals.meet(
+            chest.domes[side].along(rays), tissue.lung_column(chest, side, z_H1).along(rays)
+        )
+        organs[f"diaphragm/{side}"] = np.asarray(intervals.measure(under) > _EDGE)
     organs["ribs"] = _inked(frame, lambda a, b: skeleton.draw_ribs(frame, (a, b), chest))
     organs["spine"] = _inked(frame, lambda a, b: skeleton.draw_spine(frame, a, b, chest, scene.wedged))
     organs["clavicles"] = _clavicles(frame, chest)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import groupby
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,16 +33,18 @@ class Vertebra:
 
 def vertebrae(chest: Chest) -> list[Vertebra]:
     """The vertebral bodies, from the top."""
-    s, found, z = chest.patient.length, [], 15.6 * chest.patient.length
-    for index in range(VERTEBRAE):
-        half = (0.78 + 0.035 * index) * s
+    s, heights, z = chest.patient.length, [], 15.6 * chest.patient.length
+    halves = [(0.78 + 0.035 * index) * s for index in range(VERTEBRAE)]
+    for index, half in enumerate(halves):
         z -= half
-        at = np.array([z])
-        wide = 1.35 + 0.035 * index + (0.25 if index == 0 else 0)
-        x, y = float(chest.spine_x(at)[0]), float(chest.spine_y(at)[0])
-        found.append(Vertebra(x, y, z, wide, 1.15 + 0.035 * index, half))
+        heights.append(z)
         z -= half + (0.34 + 0.022 * index) * s * chest.patient.disc
-    return found
+    at = np.array(heights)
+    places = zip(chest.spine_x(at).tolist(), chest.spine_y(at).tolist(), heights, halves, strict=True)
+    return [
+        Vertebra(x, y, z, 1.35 + 0.035 * index + (0.25 if index == 0 else 0), 1.15 + 0.035 * index, half)
+        for index, (x, y, z, half) in enumerate(places)
+    ]
 
 
 def ribs(chest: Chest, side: Side) -> Points:
@@ -53,8 +57,8 @@ def ribs(chest: Chest, side: Side) -> Points:
     angle = 0.10 + (end - 0.10) * np.linspace(0, 1, STEPS)
     sin, cos = np.sin(angle), np.cos(angle)
     z = start + 0.5 * s * np.sin(np.minimum(angle * 2, np.pi)) - slope * ((1 - cos) / 2) ** 1.25
-    half = np.maximum(chest.lateral(z), 5.5) + 0.35
-    front, back = chest.front(z) + 0.3, chest.back(z) - 0.4
+    lateral, _, back, front = chest.walls(z)
+    half, front, back = np.maximum(lateral, 5.5) + 0.35, front + 0.3, back - 0.4
     x = half * sin**0.72
     y = (front + back) / 2 - (front - back) / 2 * np.sign(cos) * np.abs(cos) ** 0.8
     bend = np.exp(-((angle / 0.5) ** 2))
@@ -86,9 +90,7 @@ def draw_spine(frame: Frame, bodies: Ink, arches: Ink, chest: Chest, wedged: dic
     column = vertebrae(chest)
     lost = [wedged.get(index, 0.0) for index in range(len(column))]
     if not frame.frontal:
-        outlines = np.stack(
-            [_seen_from_the_side(chest, v, share) for v, share in zip(column, lost, strict=True)]
-        )
+        outlines = _seen_from_the_side(chest, column, lost)
         bodies.fill(outlines, 0.85 * bone)
         bodies.lines(outlines, 0.16, 1.35 * bone, closed=True)
         back = [[v.y - v.half_depth + d for d in (0.0, -0.9, -2.4)] for v in column]
@@ -119,12 +121,16 @@ def _points(x: Points, y: Points, z: Points) -> Points:
     return np.stack(np.broadcast_arrays(x, y, z), axis=-1)
 
 
-def _seen_from_the_side(chest: Chest, v: Vertebra, lost: float) -> Points:
-    """Outline of a vertebral body in the plane y-z; it leans with the spine's curve."""
-    slope = float(np.diff(chest.spine_y(np.array([v.z - 0.5, v.z + 0.5])))[0])
-    across, up = _ROUNDED[0] * v.half_depth, _ROUNDED[1] * v.half_height
-    up = np.where(up > 0, up * (1 - lost * (0.5 + 0.5 * _ROUNDED[0])), up)
-    return _points(np.full(len(up), v.x), v.y + across + slope * up, v.z + up - slope * across)
+def _seen_from_the_side(chest: Chest, column: Sequence[Vertebra], lost: Sequence[float]) -> Points:
+    """Outlines of vertebral bodies in the plane y-z; they lean with the spine's curve."""
+    x, y, z, deep, high = (
+        np.array([[getattr(v, name)] for v in column])
+        for name in ("x", "y", "z", "half_depth", "half_height")
+    )
+    slope = np.diff(chest.spine_y(np.concatenate([z - 0.5, z + 0.5], axis=1)))
+    across, up = _ROUNDED[0] * deep, _ROUNDED[1] * high
+    up = np.where(up > 0, up * (1 - np.array(lost)[:, None] * (0.5 + 0.5 * _ROUNDED[0])), up)
+    return _points(x, y + across + slope * up, z + up - slope * across)
 
 
 def draw_ribs(frame: Frame, inks: tuple[Ink, Ink], chest: Chest) -> None:
@@ -141,19 +147,19 @@ def draw_ribs(frame: Frame, inks: tuple[Ink, Ink], chest: Chest) -> None:
         places = inks[0].place(curves)
         step = np.diff(curves, axis=1)
         along = np.abs(step[..., 1 if frame.frontal else 0]) / np.sqrt((step**2).sum(axis=-1))
-        level = np.rint(4 * np.minimum(1 / np.sqrt(1 - np.minimum(along, 0.985) ** 2), 1.5)).astype(int)
-        front = curves[:, :-1, 1] > 0.0
+        level = (
+            np.rint(4 * np.minimum(1 / np.sqrt(1 - np.minimum(along, 0.985) ** 2), 1.5)).astype(int).tolist()
+        )
+        front = (curves[:, :-1, 1] > 0.0).tolist()
         for part, share in ((0, 1.0), (1, 0.72)):
             ink = inks[part] if frame.frontal else inks[0 if side is Side.LEFT else 1]
             # Arcs of like level in one go; the first rib is narrower.
             arcs: dict[int, list[NDArray[np.int32]]] = {}
-            for index in range(RIBS):
-                mine = np.flatnonzero(front[index] == bool(part))
-                if not len(mine):
-                    continue
-                breaks = np.flatnonzero(np.diff(level[index, mine])) + 1
-                for run in np.split(mine, breaks):
-                    arcs.setdefault(int(level[index, run[0]]), []).append(places[index, run[0] : run[-1] + 2])
+            for place, levels, ahead in zip(places, level, front, strict=True):
+                mine = [step for step, there in enumerate(ahead) if there == bool(part)]
+                for value, run in groupby(mine, key=levels.__getitem__):
+                    steps = list(run)
+                    arcs.setdefault(value, []).append(place[steps[0] : steps[-1] + 2])
             for value, wide in shells:
                 for at in sorted(arcs):
                     ink.trace(arcs[at], 0.92 * wide, value * share * bone * at / 4)

@@ -1,30 +1,20 @@
 """Solids that a ray can be sent through: every one gives, in closed form, where a ray enters and leaves it.
 
 World coordinates are centimetres in the patient: x to the patient's left, y to the front, z to the head;
-the origin lies between the hila. A frontal ray runs along y, a lateral ray along x. An interval is a pair of
-arrays (enter, leave) over the film's pixels; it is empty where ``leave <= enter``.
+the origin lies between the hila. A frontal ray runs along y, a lateral ray along x.
 
 Only +, -, ×, ÷, √, min and max touch whole films here. IEEE 754 fixes the result of each to the last bit,
-which is what makes the films the same on every machine.
+which is what makes the films the same on every machine. They work in place where they can: fresh memory costs a
+film more than the arithmetic.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
-Array = NDArray[np.float32]
-Interval = tuple[Array, Array]
-
-FAR = np.float32(1e3)
-"""Beyond every patient, in cm."""
-
-
-Window = tuple[slice, slice]
-"""Rows and columns of a part of the film."""
+from hilum.imaging.phantom.intervals import FAR, Array, Interval, Patch, Window, measure
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +34,8 @@ class Rays:
     def window(self, u: tuple[float, float], z: tuple[float, float]) -> Window:
         """The part of the film where u and z lie between the two bounds each; it may be empty."""
         height, width = self.u_HW.shape
+        if height < 2 or width < 2:
+            return slice(0, height), slice(0, width)
         down = float(self.z_H1[0, 0] - self.z_H1[1, 0])
         rows = [int((float(self.z_H1[0, 0]) - bound) / down) for bound in (z[1], z[0])]
         first, last = max(0, min(rows[0] - 1, height)), max(0, min(rows[1] + 2, height))
@@ -58,52 +50,6 @@ class Rays:
     def cut(self, window: Window) -> Rays:
         """The rays of a part of the film."""
         return Rays(self.frontal, self.u_HW[window], self.z_H1[window[0]], self.turn)
-
-
-def half_chord(room_HW: Array) -> Array:
-    """√ of ``room_HW`` where it is positive, else 0."""
-    root: Array = np.sqrt(np.maximum(room_HW, np.float32(0)))
-    return root
-
-
-def measure(interval: Interval) -> Array:
-    """Length of an interval, 0 where it is empty, in cm."""
-    length: Array = np.maximum(interval[1] - interval[0], np.float32(0))
-    return length
-
-
-def meet(one: Interval, other: Interval) -> Interval:
-    """The common part of two intervals."""
-    return np.maximum(one[0], other[0]), np.minimum(one[1], other[1])
-
-
-def hull(*intervals: Interval) -> Interval:
-    """The smallest interval that holds them all; empty ones do not count."""
-    low, high = _or_nothing(intervals[0])
-    for interval in intervals[1:]:
-        a, b = _or_nothing(interval)
-        low, high = np.minimum(low, a), np.maximum(high, b)
-    return low, high
-
-
-def without(whole: Interval, *holes: Interval) -> Array:
-    """Length of ``whole`` outside the union of the ``holes``, by inclusion and exclusion."""
-    left: Array = np.maximum(measure(whole) - _covered(whole, holes), np.float32(0))
-    return left
-
-
-def _covered(part: Interval, holes: Sequence[Interval]) -> Array:
-    """Length of ``part`` within the union of ``holes``."""
-    total = np.zeros_like(part[0])
-    for index, hole in enumerate(holes):
-        inside = meet(part, hole)
-        total += measure(inside) - _covered(inside, holes[:index])
-    return total
-
-
-def _or_nothing(interval: Interval) -> Interval:
-    empty = interval[1] <= interval[0]
-    return np.where(empty, FAR, interval[0]), np.where(empty, -FAR, interval[1])
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,6 +71,11 @@ class Ellipsoid:
         middle, reach = (x + rays.turn * y, a) if rays.frontal else (y + rays.turn * x, b)
         return rays.window((middle - reach, middle + reach), (z - c, z + c))
 
+    def patch(self, rays: Rays) -> Patch:
+        """Where the rays are inside, on the part of the film that it can fall on."""
+        window = self.window(rays)
+        return Patch(window, self.along(rays.cut(window)))
+
     def along(self, rays: Rays) -> Interval:
         """Where each ray is inside."""
         (x, y, z), (a, b, c) = self.centre, self.semi
@@ -135,15 +86,33 @@ class Ellipsoid:
         dz = rays.z_H1 - np.float32(z)
         if rays.frontal:
             dx = rays.u_HW - np.float32(x + rays.turn * y)
-            half = np.float32(b) * half_chord(
-                1 - (np.float32(xx) * dx + np.float32(xz) * dz) * dx - zz * dz * dz
-            )
-            return np.float32(y) - half, np.float32(y) + half
-        dy = (rays.u_HW - np.float32(y + rays.turn * x)) / np.float32(b)
-        middle = np.float32(x) - dz * np.float32(xz / (2 * xx))
-        room = (1 - dz * dz * np.float32(zz - xz**2 / (4 * xx))) - dy * dy
-        half = np.float32(1 / np.sqrt(xx)) * half_chord(room)
-        return middle - half, middle + half
+            room = np.float32(xx) * dx
+            room += np.float32(xz) * dz
+            room *= dx
+            np.subtract(np.float32(1), room, out=room)
+            room -= zz * dz * dz
+            return _around(np.float32(y), _half_chord(room, b))
+        dy = rays.u_HW - np.float32(y + rays.turn * x)
+        dy /= np.float32(b)
+        dy *= dy
+        room = np.subtract(1 - dz * dz * np.float32(zz - xz**2 / (4 * xx)), dy, out=dy)
+        return _around(
+            np.float32(x) - dz * np.float32(xz / (2 * xx)), _half_chord(room, float(1 / np.sqrt(xx)))
+        )
+
+
+def _half_chord(room_HW: Array, factor: float) -> Array:
+    """``factor`` times the √ of ``room_HW`` where that is positive, else 0; in its place."""
+    np.maximum(room_HW, np.float32(0), out=room_HW)
+    np.sqrt(room_HW, out=room_HW)
+    room_HW *= np.float32(factor)
+    return room_HW
+
+
+def _around(middle: Array | np.float32, half_HW: Array) -> Interval:
+    """``half_HW`` to either side of ``middle``; ``half_HW`` is used up."""
+    low: Array = middle - half_HW
+    return low, np.add(middle, half_HW, out=half_HW)
 
 
 def add_path(total_HW: Array, solid: Ellipsoid, rays: Rays, factor: float) -> None:
@@ -151,7 +120,9 @@ def add_path(total_HW: Array, solid: Ellipsoid, rays: Rays, factor: float) -> No
     window = solid.window(rays)
     part = rays.cut(window)
     if part.u_HW.size:
-        total_HW[window] += measure(solid.along(part)) * np.float32(factor)
+        length = measure(solid.along(part))
+        length *= np.float32(factor)
+        total_HW[window] += length
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,15 +139,49 @@ class Column:
     b_H1: Array
     k: float = 0.0
 
+    def window(self, rays: Rays) -> Window:
+        """The part of the film that it can fall on."""
+        own, across, start, depth = self._seen(rays)
+        rows = np.flatnonzero((own > 0) & (across > 0))
+        height, width = rays.u_HW.shape
+        if height < 2 or width < 2:
+            return slice(0, height), slice(0, width)
+        if not rows.size:
+            return slice(0, 0), slice(0, 0)
+        first, last = int(rows[0]), int(rows[-1]) + 1
+        step = float(rays.u_HW[0, 1] - rays.u_HW[0, 0])
+        middle = (start + rays.turn * depth - rays.u_HW[:, :1])[first:last] / step
+        reach = own[first:last] / abs(step)
+        left, right = int(np.min(middle - reach)) - 1, int(np.max(middle + reach)) + 2
+        return slice(first, last), slice(max(0, min(left, width)), max(0, min(right, width)))
+
+    def patch(self, rays: Rays) -> Patch:
+        """Where the rays are inside, on the part of the film that it can fall on."""
+        window = self.window(rays)
+        x, y, a, b = (values[window[0]] for values in (self.x_H1, self.y_H1, self.a_H1, self.b_H1))
+        return Patch(window, Column(x, y, a, b, self.k).along(rays.cut(window)))
+
     def along(self, rays: Rays) -> Interval:
         """Where each ray is inside."""
-        own, across = (self.a_H1, self.b_H1) if rays.frontal else (self.b_H1, self.a_H1)
-        start, depth = (self.x_H1, self.y_H1) if rays.frontal else (self.y_H1, self.x_H1)
+        own, across, start, depth = self._seen(rays)
         there = np.where((own > 0) & (across > 0), np.float32(1) / np.maximum(own, np.float32(1e-3)), FAR)
-        u = (rays.u_HW - (start + np.float32(rays.turn) * depth)) * there
-        u = np.minimum(u * u, np.float32(1))
-        half = across * np.sqrt((1 - u) / (1 - np.float32(self.k) * u))
-        return depth - half, depth + half
+        u = rays.u_HW - (start + np.float32(rays.turn) * depth)
+        u *= there
+        u *= u
+        np.minimum(u, np.float32(1), out=u)
+        rest = u * np.float32(self.k) if self.k else None
+        np.subtract(np.float32(1), u, out=u)
+        if rest is not None:
+            u /= np.subtract(np.float32(1), rest, out=rest)
+        np.sqrt(u, out=u)
+        u *= across
+        return _around(depth, u)
+
+    def _seen(self, rays: Rays) -> tuple[Array, Array, Array, Array]:
+        """Half width and half depth, and the middle across and along the ray."""
+        if rays.frontal:
+            return self.a_H1, self.b_H1, self.x_H1, self.y_H1
+        return self.b_H1, self.a_H1, self.y_H1, self.x_H1
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,10 +202,16 @@ class Dome:
 
     def _fall(self, d: Array, first: int) -> Array:
         low, high = self.sides[first], self.sides[first + 1]
-        fall = np.where(d < 0, np.float32(self.falls[first]), np.float32(self.falls[first + 1]))
-        w = d * np.where(d < 0, np.float32(1 / low), np.float32(1 / high))
-        w = w * w
-        return fall * w * (np.float32(self._FLAT) + np.float32(1 - self._FLAT) * w)
+        below = d < 0
+        fall = np.where(below, np.float32(self.falls[first]), np.float32(self.falls[first + 1]))
+        w = np.where(below, np.float32(1 / low), np.float32(1 / high))
+        w *= d
+        w *= w
+        fall *= w
+        w *= np.float32(1 - self._FLAT)
+        w += np.float32(self._FLAT)
+        fall *= w
+        return fall
 
     def height(self, x: Array, y: Array) -> Array:
         """Height of the dome over (x, y), in cm."""
@@ -210,18 +221,33 @@ class Dome:
             - self._fall(y - np.float32(self.y), 2)
         )
 
+    def patch(self, rays: Rays) -> Patch:
+        """Where the rays are under the dome, on the part of the film below its top."""
+        far = float(FAR)
+        window = rays.window((-far, far), (-far, self.top))
+        return Patch(window, self.along(rays.cut(window)))
+
     def along(self, rays: Rays) -> Interval:
         """Where each ray is under the dome."""
         mine, other = (0, 2) if rays.frontal else (2, 0)
         own, depth = (self.x, self.y) if rays.frontal else (self.y, self.x)
-        d = rays.u_HW - np.float32(own + rays.turn * depth)
-        room = np.float32(self.top) - rays.z_H1 - self._fall(d, mine)
+        room = (
+            np.float32(self.top)
+            - rays.z_H1
+            - self._fall(rays.u_HW - np.float32(own + rays.turn * depth), mine)
+        )
+        np.maximum(room, np.float32(0), out=room)
         flat, steep = np.float32(self._FLAT), np.float32(1 - self._FLAT)
 
         def out(index: int) -> Array:
-            t = np.maximum(room, np.float32(0)) * np.float32(4 * steep / self.falls[index])
-            w = (np.sqrt(flat * flat + t) - flat) * np.float32(0.5 / steep)
-            reach: Array = np.float32(self.sides[index]) * np.sqrt(w)
-            return reach
+            w = room * np.float32(4 * steep / self.falls[index])
+            w += flat * flat
+            np.sqrt(w, out=w)
+            w -= flat
+            w *= np.float32(0.5 / steep)
+            np.sqrt(w, out=w)
+            w *= np.float32(self.sides[index])
+            return w
 
-        return np.float32(depth) - out(other), np.float32(depth) + out(other + 1)
+        low, high = out(other), out(other + 1)
+        return np.subtract(np.float32(depth), low, out=low), np.add(np.float32(depth), high, out=high)

@@ -9,14 +9,14 @@ import numpy as np
 
 from hilum.imaging.phantom import solids
 from hilum.imaging.phantom.anatomy import SIGN, Chest, Points, curve
-from hilum.imaging.phantom.solids import Array, Column, Ellipsoid, Rays, Window
+from hilum.imaging.phantom.intervals import Array, Patch, Window, hull, measure, without
+from hilum.imaging.phantom.solids import Column, Ellipsoid, Rays
 from hilum.study import Side
 
 
 def lung_column(chest: Chest, side: Side, z_H1: Points) -> Column:
     """One lung before heart, mediastinum and diaphragm are taken out of it."""
-    lateral, medial = chest.lateral(z_H1), chest.medial(z_H1)
-    front, back = chest.front(z_H1), chest.back(z_H1)
+    lateral, medial, back, front = chest.walls(z_H1)
     # A dome over the apex: the cross-section shrinks to nothing within its last centimetre.
     left_over = np.clip((chest.top - z_H1) / 1.2, 0, 1)
     round_off = np.sqrt(1 - (1 - left_over) ** 2)
@@ -58,6 +58,14 @@ class Lung:
 
 def lungs(chest: Chest, rays: Rays) -> dict[Side, Lung]:
     """What heart, mediastinum, aorta and diaphragm leave of each lung's outline."""
+    z_H1 = rays.z_H1.astype(np.float64)
+    heart = hull(
+        *(solid.patch(rays) for solid in (chest.ventricle, chest.atrium, chest.trunk, chest.ascending))
+    )
+    middle = mediastinum_column(chest, z_H1).patch(rays)
+    aorta = hull(chest.knob.patch(rays), descending_column(chest, z_H1).patch(rays))
+    # Seen from the side, all that lies between the lungs is one.
+    holes = (middle, heart, aorta) if rays.frontal else (hull(middle, heart, aorta),)
     found = {}
     for side, sign in SIGN.items():
         low = chest.domes[side].top - 14.0
@@ -68,25 +76,21 @@ def lungs(chest: Chest, rays: Rays) -> dict[Side, Lung]:
             u = [-10.0 - chest.patient.depth * 0.2, 10.2 + chest.patient.depth * 0.2]
         window = rays.window((u[0], u[1]), (low, chest.top))
         part = rays.cut(window)
-        z_H1 = part.z_H1.astype(np.float64)
-        heart = solids.hull(
-            *(solid.along(part) for solid in (chest.ventricle, chest.atrium, chest.trunk, chest.ascending))
-        )
-        middle = mediastinum_column(chest, z_H1).along(part)
-        aorta = solids.hull(chest.knob.along(part), descending_column(chest, z_H1).along(part))
-        # Seen from the side, all that lies between the lungs is one.
-        holes = (middle, heart, aorta) if rays.frontal else (solids.hull(middle, heart, aorta),)
-        whole = lung_column(chest, side, z_H1).along(part)
-        found[side] = Lung(window, part, solids.without(whole, chest.domes[side].along(part), *holes))
+        column = lung_column(chest, side, part.z_H1.astype(np.float64))
+        height, width = part.u_HW.shape
+        whole = Patch((slice(0, height), slice(0, width)), column.along(part))
+        air_HW = without(whole, chest.domes[side].patch(part), *(hole.on(window) for hole in holes))
+        found[side] = Lung(window, part, air_HW)
     return found
 
 
 def body(chest: Chest, rays: Rays) -> Array:
     """Path through everything inside the skin, in cm."""
     z_H1 = rays.z_H1.astype(np.float64)
-    soft = solids.measure(_torso(chest, z_H1).along(rays))
+    soft = measure(_torso(chest, z_H1).along(rays))
     for part in _shoulders(chest, z_H1, rays.frontal):
-        soft = np.maximum(soft, solids.measure(part.along(rays)))
+        patch = part.patch(rays)
+        np.maximum(soft[patch.window], measure(patch.interval), out=soft[patch.window])
     for breast in breasts(chest):
         window = breast.window(rays)
         near = rays.cut(window)
@@ -114,9 +118,9 @@ def airways(chest: Chest, rays: Rays) -> Array:
     tube = np.where(z_H1 > low, 0.92, 0.0) * np.clip((z_H1 - low) / 0.6, 0, 1)
     sway = 0.25 * p.tortuous
     middle = np.interp(z_H1, [low, 6 * s, 13 * s], [x, x - sway, 0.0])
-    air = solids.measure(
-        _column(middle, np.interp(z_H1, [low, 13 * s], [y, 0.3]), tube, tube, 0.2).along(rays)
-    )
+    air = np.zeros_like(rays.u_HW)
+    trachea = _column(middle, np.interp(z_H1, [low, 13 * s], [y, 0.3]), tube, tube, 0.2).patch(rays)
+    air[trachea.window] = measure(trachea.interval)
     for side, sign in SIGN.items():
         length, steep = (2.6, 0.95) if side is Side.RIGHT else (4.6, 0.62)
         for t in np.linspace(0.0, 1.0, 4):
@@ -126,14 +130,14 @@ def airways(chest: Chest, rays: Rays) -> Array:
                 low + 0.2 - length * t * np.sin(steep),
             )
             ball = Ellipsoid(centre, (0.95, 0.62, 0.62), steep * sign)
-            window = ball.window(rays)
-            if rays.cut(window).u_HW.size:
-                air[window] = np.maximum(air[window], solids.measure(ball.along(rays.cut(window))))
+            patch = ball.patch(rays)
+            np.maximum(air[patch.window], measure(patch.interval), out=air[patch.window])
     if p.gas:
         top = chest.domes[Side.LEFT].top
         bubble = Ellipsoid((4.4, 2.5, top - 1.1 - 0.6 * p.gas), (1.5 * p.gas, 1.2 * p.gas, 0.75 * p.gas), 0.2)
         above = np.clip((rays.z_H1 - np.float32(bubble.centre[2] - 0.35 * p.gas)) / np.float32(0.25), 0, 1)
-        air = air + solids.measure(bubble.along(rays)) * above * np.float32(0.7)
+        patch = bubble.patch(rays)
+        air[patch.window] += measure(patch.interval) * above[patch.window[0]] * np.float32(0.7)
     for x, y, below, radius in p.bowel:
         gas = Ellipsoid((x, y, chest.domes[Side.LEFT].top - below), (radius * 1.3, radius, radius * 0.8), 0.3)
         solids.add_path(air, gas, rays, 0.8)
@@ -145,24 +149,27 @@ def _torso(chest: Chest, z_H1: Points) -> Column:
     wide, deep = p.width / 13.4, p.depth / 8.8
     heights = [-26, -16, -8, 0, 6, 10, 12.5, 14.5, 16.5, 20]
 
-    def along(base: Sequence[float], scale: float, wall: Sequence[float]) -> Points:
-        return _smooth(z_H1, s, heights, [b * scale + w * p.fat for b, w in zip(base, wall, strict=True)])
+    def values(base: Sequence[float], scale: float, wall: Sequence[float]) -> list[float]:
+        return [b * scale + w * p.fat for b, w in zip(base, wall, strict=True)]
 
-    half = along(
+    half = values(
         [13.6, 13.7, 13.6, 13.3, 12.8, 12.0, 9.5, 7.0, 6.0, 5.8],
         wide,
         [1.2, 1.1, 1.1, 1.2, 1.4, 1.2, 0.7, 0.4, 0.2, 0.2],
     )
-    ahead = along(
+    ahead = values(
         [9.8, 9.6, 9.2, 8.4, 6.4, 3.4, 1.8, 1.6, 2.2, 2.6],
         deep,
         [1.1, 0.9, 0.6, 0.6, 0.6, 0.5, 0.4, 0.3, 0.2, 0.2],
     )
-    behind = along(
+    behind = values(
         [-8.8, -9.2, -9.4, -9.6, -9.4, -8.8, -7.6, -6.6, -6.2, -6.2], deep,
         [-0.8, -0.8, -0.8, -0.9, -1.0, -1.0, -0.9, -0.5, -0.3, -0.3],
     )  # fmt: skip
-    return _column(np.zeros_like(half), (ahead + behind) / 2, half, (ahead - behind) / 2, 0.45)
+    half_H1, ahead_H1, behind_H1 = curve(heights, [half, ahead, behind], s)(z_H1)
+    return _column(
+        np.zeros_like(half_H1), (ahead_H1 + behind_H1) / 2, half_H1, (ahead_H1 - behind_H1) / 2, 0.45
+    )
 
 
 def _shoulders(chest: Chest, z_H1: Points, frontal: bool) -> list[Column]:

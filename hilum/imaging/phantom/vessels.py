@@ -43,7 +43,7 @@ def grow(chest: Chest, side: Side, rng: np.random.Generator) -> list[Branches]:
         [0.60 - 0.28 * np.abs(fan) + rng.normal(0, 0.05, main), rng.uniform(-0.9, 0.9, main), 0.48 * fan],
         axis=-1,
     )
-    generations = []
+    curves, calibres = [], []
     calibre = (0.58 - 0.12 * fan) * rng.uniform(0.85, 1.15, main)
     length = 0.36
     for generation in range(4):
@@ -53,7 +53,8 @@ def grow(chest: Chest, side: Side, rng: np.random.Generator) -> list[Branches]:
         curve = start[:, None, :] + t * heading[:, None, :] * length + np.sin(np.pi * t) * sway * length
         curve = np.clip(curve, [0.02, -0.93, 0.03], [0.97, 0.93, 0.98])
         zone = p.markings * np.where(curve[:, -1, 2] > 0.58, p.upper_markings, 1.0)
-        generations.append(Branches(chest.place(side, curve), calibre * zone))
+        curves.append(curve)
+        calibres.append(calibre * zone)
         if generation == 3:
             break
         children = 3 if generation < 2 else 2
@@ -65,4 +66,6 @@ def grow(chest: Chest, side: Side, rng: np.random.Generator) -> list[Branches]:
         heading = heading[pick] * 0.85 + spread + np.array([0.10, 0, 0])
         calibre = calibre[pick] * rng.uniform(0.56, 0.74, len(pick))
         length *= 0.80
-    return generations
+    ends = np.cumsum([len(curve) for curve in curves])[:-1]
+    placed = np.split(chest.place(side, np.concatenate(curves)), ends)
+    return [Branches(points, calibre) for points, calibre in zip(placed, calibres, strict=True)]
