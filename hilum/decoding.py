@@ -18,7 +18,7 @@ from hilum.models.memory import Memory
 from hilum.text.tokenizer import END, PAD, START, UNKNOWN
 
 SHED = 0.75
-"""Rows of drafts that have ended are dropped when no more than this share of them is still open."""
+"""Drafts that have ended are dropped when no more than this share is still open: dropping copies what is kept."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +71,7 @@ def beam_search(
     """
     beams, device = config.beams, memory.features_BND.device
     found: list[list[Hypothesis]] = [[] for _ in range(memory.features_BND.shape[0])]
-    active = torch.arange(len(found), device=device)
+    active, open_ = list(range(len(found))), [True] * len(found)
     state = decoder.start(memory, beams)
     tokens_BKT = torch.full((len(found), beams, 1), START, device=device)
     score_BK = torch.full((len(found), beams), -torch.inf, device=device)
@@ -81,32 +81,36 @@ def beam_search(
         log_probs_RV = _allowed(
             torch.log_softmax(logits_RV.float(), -1), tokens_BKT.flatten(0, 1), config, banned_BV
         )
-        vocabulary = log_probs_RV.shape[-1]
-        total_BKV = score_BK.unsqueeze(-1) + log_probs_RV.view(len(active), beams, vocabulary)
-        # A hypothesis may end only where its end is among the K best continuations of its study; otherwise
-        # one beam would not be greedy search, and every short draft would be kept.
-        kth_B11 = total_BKV.flatten(1).topk(beams, dim=-1).values[:, -1, None, None]
-        ended_BK = total_BKV.where(total_BKV >= kth_B11, -torch.inf)[:, :, END]
-        _collect(found, active, tokens_BKT, ended_BK, True, config)
+        total_BKV = log_probs_RV.view(len(active), beams, -1).add_(score_BK.unsqueeze(-1))
+        vocabulary = total_BKV.shape[-1]
+        end_BK = total_BKV[:, :, END].clone()
         total_BKV[:, :, END] = -torch.inf
         score_BK, choice_BK = total_BKV.flatten(1).topk(beams, dim=-1)
-        origin_BK = choice_BK // vocabulary
-        rows = (torch.arange(len(active), device=device).unsqueeze(1) * beams + origin_BK).flatten()
+        # A hypothesis may end only where its end is among the K best continuations of its study; otherwise
+        # one beam would not be greedy search, and every short draft would be kept.
+        kth_B1 = torch.cat([score_BK, end_BK], 1).topk(beams, dim=-1).values[:, -1:]
+        ended_BK = end_BK.masked_fill(end_BK < kth_B1, -torch.inf)
+        _collect(found, active, open_, tokens_BKT, ended_BK, True, config)
+        first = torch.arange(len(active), device=device).unsqueeze(1) * beams
+        rows = (first + choice_BK // vocabulary).flatten()
         state = state.select(rows)
         kept = tokens_BKT.flatten(0, 1).index_select(0, rows).view(len(active), beams, -1)
         tokens_BKT = torch.cat([kept, (choice_BK % vocabulary).unsqueeze(-1)], -1)
+        best = score_BK[:, 0].tolist()
         open_ = [
-            i for i, study in enumerate(active.tolist()) if _can_improve(found[study], score_BK[i], config)
+            still and _can_improve(found[study], score, config)
+            for study, still, score in zip(active, open_, best, strict=True)
         ]
-        if not open_:
+        if not any(open_):
             return found
-        if len(open_) < len(active):
-            keep = torch.tensor(open_, device=device)
-            active, score_BK, tokens_BKT = active[keep], score_BK[keep], tokens_BKT[keep]
+        if sum(open_) <= SHED * len(active):
+            keep = torch.tensor([place for place, still in enumerate(open_) if still], device=device)
+            active, open_ = [active[place] for place in keep.tolist()], [True] * len(keep)
+            score_BK, tokens_BKT = score_BK[keep], tokens_BKT[keep]
             state, memory = state.keep_studies(keep, beams), memory.select(keep)
             banned_BV = None if banned_BV is None else banned_BV[keep]
         if length == config.max_tokens:
-            _collect(found, active, tokens_BKT, score_BK, False, config)
+            _collect(found, active, open_, tokens_BKT, score_BK, False, config)
     return found
 
 
@@ -216,45 +220,47 @@ def rank(hypothesis: Hypothesis, config: SearchConfig) -> float:
 
 
 def _collect(
-    found: list[list[Hypothesis]], active: Tensor, tokens_BKT: Tensor, scores_BK: Tensor, finished: bool,
-    config: SearchConfig,
+    found: list[list[Hypothesis]], active: Sequence[int], open_: Sequence[bool], tokens_BKT: Tensor,
+    scores_BK: Tensor, finished: bool, config: SearchConfig,
 ) -> None:  # fmt: skip
-    """Puts what ends here among the best of its study, if it is one of them."""
+    """Puts what ends here among the best of its study, if it is one of them and the study is still open."""
 
     def order(hypothesis: Hypothesis) -> tuple[bool, float]:
         # An unfinished draft never stands above a finished one.
         return hypothesis.finished, rank(hypothesis, config)
 
     weight = tokens_BKT.shape[-1] ** config.length_power
-    for row, (study, scores_K) in enumerate(zip(active.tolist(), scores_BK.tolist(), strict=True)):
-        best = found[study]
-        for beam, score in enumerate(scores_K):
-            full = len(best) == config.beams
-            if score == -torch.inf or (full and (finished, score / weight) <= order(best[-1])):
-                continue
-            tokens = tuple(tokens_BKT[row, beam, 1:].tolist())
-            best.append(Hypothesis(tokens, score, finished))
-            best.sort(key=order, reverse=True)
-            del best[config.beams :]
+    ends_E2 = (scores_BK > -torch.inf).nonzero().tolist()
+    scores = scores_BK.tolist()
+    for row, beam in ends_E2:
+        best, score = found[active[row]], scores[row][beam]
+        full = len(best) == config.beams
+        if not open_[row] or (full and (finished, score / weight) <= order(best[-1])):
+            continue
+        tokens = tuple(tokens_BKT[row, beam, 1:].tolist())
+        best.append(Hypothesis(tokens, score, finished))
+        best.sort(key=order, reverse=True)
+        del best[config.beams :]
 
 
-def _can_improve(found: list[Hypothesis], score_K: Tensor, config: SearchConfig) -> bool:
-    """Whether any open beam could still enter the best: its log-probability can only fall."""
-    best = float(score_K.max())
-    if best == -torch.inf:
+def _can_improve(found: Sequence[Hypothesis], score: float, config: SearchConfig) -> bool:
+    """Whether an open beam of log-probability ``score``, the best, could still enter the best: it can only fall."""
+    if score == -torch.inf:
         return False
     if len(found) < config.beams:
         return True
-    return best / float((config.max_tokens + 1) ** config.length_power) > rank(found[-1], config)
+    return score / float((config.max_tokens + 1) ** config.length_power) > rank(found[-1], config)
 
 
 def _allowed(
     log_probs_RV: Tensor, tokens_RT: Tensor, config: SearchConfig, banned_BV: Tensor | None
 ) -> Tensor:
-    log_probs_RV[:, list(config.forbidden)] = -torch.inf
+    """``log_probs_RV``, changed in place: what may not be said is not likely at all."""
+    for token in config.forbidden:
+        log_probs_RV[:, token] = -torch.inf
     if banned_BV is not None:
-        rows = log_probs_RV.shape[0] // banned_BV.shape[0]
-        log_probs_RV.masked_fill_(banned_BV.repeat_interleave(rows, 0), -torch.inf)
+        log_probs_BKV = log_probs_RV.view(len(banned_BV), -1, log_probs_RV.shape[-1])
+        log_probs_BKV.masked_fill_(banned_BV.unsqueeze(1), -torch.inf)
     n = config.block_ngram
     if n and tokens_RT.shape[1] >= n:
         windows_RWn = tokens_RT.unfold(1, n, 1)

@@ -36,6 +36,7 @@ from hilum.errors import ImageError, InputError, RunError
 from hilum.imaging.geometry import Placement, fit_square, place
 from hilum.imaging.pixels import read_film, read_header
 from hilum.imaging.quality import assess
+from hilum.models.decoders import prepared
 from hilum.models.memory import Memory
 from hilum.models.retrieval import generic_features, unit
 from hilum.objectives import cached_features
@@ -89,6 +90,7 @@ class Reporter:
         self.run = run
         self.backend = backend or Backend("PyTorch", run.model.see)
         self.card = ModelCard(run.info.name, run.info.weights_sha256, run.info.trained_on, run.info.simulated)
+        self._decoder = prepared(run.model.decoder)
         self._chooser = Chooser(run.tokenizer, run.info.search, _utility(run))
         self._evidence: Evidence | None = None
         if run.bank is not None and run.info.retrieval is not None:
@@ -203,7 +205,7 @@ class Reporter:
         found = self._chosen(memory, heads, logits_BF)
         finished = [(*one.hypothesis.tokens, *((END,) if one.hypothesis.finished else ())) for one in found]
         drafts = []
-        explained = explain.words(model.decoder, memory, finished)
+        explained = explain.words(self._decoder, memory, finished)
         for index, (study, said) in enumerate(zip(studies, explained, strict=True)):
             regions = partial(
                 explain.region_maps, placements=placements[index],
@@ -240,7 +242,7 @@ class Reporter:
     def _chosen(self, memory: Memory, heads: Sequence[Verdict], logits_BF: Tensor) -> list[Choice]:
         """The best draft of each study, of the beams and, where the run draws any, the samples (``choice``); where it
         keeps its training reports, what they make likely of those, of the reports and of their sentences."""
-        decoder, search = self.run.model.decoder, self.run.info.search
+        decoder, search = self._decoder, self.run.info.search
         banned_BV = torch.stack([self._banned(head.called) for head in heads]).to(self.run.model.device)
         candidates = beam_search(decoder, memory, search, banned_BV)
         if search.samples:

@@ -1,6 +1,6 @@
 """Decoders: from a Memory to words. One protocol, so that one search serves them all."""
 
-from hilum.models.decoders.choice import NAMES, AnyDecoder, begin_with, build, described
+from hilum.models.decoders.choice import NAMES, AnyDecoder, begin_with, build, described, prepared
 from hilum.models.decoders.hard import HardAttentionRNN
 from hilum.models.decoders.protocol import Decoder, Learner, Lesson, State
 from hilum.models.decoders.recurrent import SoftAttentionRNN
@@ -19,4 +19,5 @@ __all__ = [
     "begin_with",
     "build",
     "described",
+    "prepared",
 ]

@@ -9,6 +9,8 @@ from torch import nn
 
 from hilum.errors import InputError
 from hilum.models.decoders.hard import HardAttentionRNN
+from hilum.models.decoders.prepared import PreparedRNN
+from hilum.models.decoders.protocol import Decoder
 from hilum.models.decoders.recurrent import Cell, SoftAttentionRNN
 from hilum.models.decoders.transformer import TransformerDecoder
 
@@ -34,6 +36,13 @@ def build(
     cell: Cell = "gru" if name.endswith("-gru") else "lstm"
     soft = SoftAttentionRNN(vocabulary, width, condition, embedding, hidden, attention, dropout, cell)
     return HardAttentionRNN(soft) if name.startswith("hard-") else soft
+
+
+def prepared(decoder: AnyDecoder) -> Decoder:
+    """The decoder ready to draft, with its weights as they are now: says what it says, to rounding, and sooner."""
+    if isinstance(decoder, TransformerDecoder):
+        return decoder
+    return PreparedRNN.of(decoder.inner if isinstance(decoder, HardAttentionRNN) else decoder)
 
 
 def described(name: str, *, embedding: int, hidden: int, layers: int, heads: int) -> str:
