@@ -100,7 +100,8 @@ def test_a_run_on_a_gpu_has_every_tensor_there(tmp_path: Path, monkeypatch: pyte
         assert [one.text for one in other.sentences] == [one.text for one in there.sentences]
     weights = [checkpoints.load(tmp_path / name).model.state_dict() for name in ("here", "there")]
     for name, one in weights[0].items():
-        torch.testing.assert_close(one, weights[1][name], rtol=0, atol=1e-6)
+        # Only the processor gathers gradients over the steps (models.gathered): added up in another order.
+        torch.testing.assert_close(one, weights[1][name], rtol=0, atol=1e-5)
 
 
 def test_a_run_that_was_stopped_goes_on_elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

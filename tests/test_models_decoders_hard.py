@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from hilum.models.decoders import HardAttentionRNN, Lesson, SoftAttentionRNN
+from hilum.models.decoders import HardAttentionRNN, Lesson, SoftAttentionRNN, recurrent
 from hilum.models.decoders.hard import place_loss
 from hilum.models.memory import Memory
 from hilum.text.tokenizer import END, PAD, START
@@ -177,16 +177,16 @@ def test_credit_for_the_words_to_come_scatters_less_than_equation_12() -> None:
     assert spread["to come"][1] < 0.8 * spread["whole"][1]
 
 
-def test_places_are_drawn_as_often_as_the_attention_says() -> None:
+def test_places_are_drawn_as_often_as_the_attention_says(monkeypatch: pytest.MonkeyPatch) -> None:
     decoder, copies = make(), 4000
     places: list[Tensor] = []
-    context = decoder.inner.attend.context
+    summed = recurrent.weighted
 
-    def watched(weights: Tensor, hidden: Tensor, memory: Memory) -> Tensor:
+    def watched(weights: Tensor, features: Tensor) -> Tensor:
         places.append(weights)
-        return context(weights, hidden, memory)
+        return summed(weights, features)
 
-    decoder.inner.attend.context = watched  # type: ignore[method-assign]
+    monkeypatch.setattr(recurrent, "weighted", watched)
     lesson = draws(decoder, copies, 0)
     first = places[0].view(copies, 2, PLACES)
     assert ((first == 0) | (first == 1)).all() and (first.sum(-1) == 1).all()

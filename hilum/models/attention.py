@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor, nn
 
+from hilum.models import gathered
 from hilum.models.memory import Memory, masked_softmax
 
 
@@ -53,17 +56,26 @@ class AdditiveAttention(nn.Module):
         weight_A = self.score.weight[0]
         return weight_A.sum() - 2.0 * falling(keys_BNA, doubled(query_BKA), weight_A)
 
+    def scoring(self, keys_BNA: Tensor) -> Callable[[Tensor], Tensor]:
+        """For many steps of one row a study: queries (B, A), as ``self.query`` gives them, to scores (B, N)."""
+        if self.training and torch.is_grad_enabled() and gathered.here(keys_BNA):
+            return gathered.Scores(keys_BNA, self.score.weight[0], _doubled)
+        return lambda query_BA: self._scores(query_BA.unsqueeze(1), keys_BNA).squeeze(1)
+
     def context(self, weights_RN: Tensor, hidden_RH: Tensor, memory: Memory) -> Tensor:
         """The gated sum of the features by ``weights_RN``, (R, D)."""
-        studies, positions, _ = memory.features_BND.shape
-        context_BKD = torch.bmm(weights_RN.view(studies, -1, positions), memory.features_BND)
-        gate_R1 = torch.sigmoid(self.gate(hidden_RH))
-        return gate_R1 * context_BKD.flatten(0, 1)
+        return torch.sigmoid(self.gate(hidden_RH)) * weighted(weights_RN, memory.features_BND)
 
     def forward(self, hidden_RH: Tensor, keys_BNA: Tensor, memory: Memory) -> tuple[Tensor, Tensor]:
         """The gated context (R, D) and the weights (R, N) that it was made with."""
         weights_RN = self.weights(hidden_RH, keys_BNA, memory)
         return self.context(weights_RN, hidden_RH, memory), weights_RN
+
+
+def weighted(weights_RN: Tensor, features_BND: Tensor) -> Tensor:
+    """The features summed by the weights of their study's R / B rows, (R, D)."""
+    studies, positions, _ = features_BND.shape
+    return torch.bmm(weights_RN.view(studies, -1, positions), features_BND).flatten(0, 1)
 
 
 def coverage_penalty(attention_BTN: Tensor, said_BT: Tensor, present_BN: Tensor) -> Tensor:

@@ -6,11 +6,13 @@ from collections.abc import Callable
 from typing import Literal
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
-from hilum.models.attention import AdditiveAttention
+from hilum.models import gathered
+from hilum.models.attention import AdditiveAttention, weighted
 from hilum.models.decoders.protocol import Lesson, State
-from hilum.models.memory import Memory
+from hilum.models.memory import Memory, masked_softmax
 
 Cell = Literal["lstm", "gru"]
 
@@ -94,14 +96,25 @@ class SoftAttentionRNN(nn.Module):
         attention.
         """
         embedded_BTE = self.dropout(self.embed(tokens_BT))
-        state = self.start(memory)
+        state, cell, attend = self.start(memory), self.cell, self.attend
         rows, keys_BNA = state.rows, state.fixed[0]
+        # What does not wait for the state is multiplied for all steps at once; what does is one product a step.
+        sizes = [part.shape[-1] for part in (embedded_BTE, memory.features_BND, memory.condition_BC)]
+        of_word, of_context, of_condition = torch.split(cell.weight_ih, sizes, 1)
+        inputs_BTG = F.linear(embedded_BTE, of_word, cell.bias_ih)
+        inputs_BTG = inputs_BTG + F.linear(memory.condition_BC, of_condition).unsqueeze(1)
+        context_in = gathered.Linear(of_context)
+        parts = (cell.weight_hh, attend.query.weight, attend.gate.weight)
+        no_bias = cell.bias_hh.new_zeros(len(attend.query.weight))
+        hidden_in = gathered.Linear(torch.cat(parts), torch.cat([cell.bias_hh, no_bias, attend.gate.bias]))
+        scores_of = attend.scoring(keys_BNA)
         hidden, contexts, attentions = [], [], []
-        for position in range(tokens_BT.shape[1]):
-            attention_BN = self.attend.weights(rows[0], keys_BNA, memory)
+        for position, inputs_BG in enumerate(inputs_BTG.unbind(1)):
+            gates_BG, query_BA, gate_B1 = torch.split(hidden_in(rows[0]), [len(part) for part in parts], -1)
+            attention_BN = masked_softmax(scores_of(query_BA), memory.present_BN)
             weights_BN = attention_BN if look is None else look(attention_BN, position)
-            context_BD = self.attend.context(weights_BN, rows[0], memory)
-            rows = self._advance(embedded_BTE[:, position], context_BD, memory.condition_BC, rows)
+            context_BD = torch.sigmoid(gate_B1) * weighted(weights_BN, memory.features_BND)
+            rows = _next(inputs_BG + context_in(context_BD), gates_BG, rows)
             hidden.append(rows[0])
             contexts.append(context_BD)
             attentions.append(attention_BN)
@@ -109,3 +122,16 @@ class SoftAttentionRNN(nn.Module):
         condition_BTC = memory.condition_BC.unsqueeze(1).expand(-1, tokens_BT.shape[1], -1)
         logits_BTV = self._logits(embedded_BTE, hidden_BTH, context_BTD, condition_BTC)
         return logits_BTV, hidden_BTH, torch.stack(attentions, 1)
+
+
+def _next(inputs_RG: Tensor, hidden_RG: Tensor, rows: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+    """The next state's rows of an LSTM's (two) or a GRU's (one), given the products of its weights with what it reads
+    and with its state: the cells of ``torch.nn``, whose gates stand in this order."""
+    if len(rows) == 2:
+        in_RH, forget_RH, new_RH, out_RH = (inputs_RG + hidden_RG).chunk(4, -1)
+        cell_RH = torch.sigmoid(forget_RH) * rows[1] + torch.sigmoid(in_RH) * torch.tanh(new_RH)
+        return torch.sigmoid(out_RH) * torch.tanh(cell_RH), cell_RH
+    (reset_RH, keep_RH, new_RH), (reset_in, keep_in, new_in) = inputs_RG.chunk(3, -1), hidden_RG.chunk(3, -1)
+    candidate_RH = torch.tanh(new_RH + torch.sigmoid(reset_RH + reset_in) * new_in)
+    keep_RH = torch.sigmoid(keep_RH + keep_in)
+    return ((1.0 - keep_RH) * candidate_RH + keep_RH * rows[0],)
