@@ -1,12 +1,14 @@
 """The ablation: every recipe trained with several seeds and scored beside the floors, one table.
 
     python benchmarks/ablation.py --data DATA --work DIR [--recipes openi-decoder openi-gru …] [--seeds 0 1 2]
-                                  [--part r2gen/validation] [--resamples 1000] [--device auto]
+                                  [--part r2gen/validation] [--resamples 1000] [--device auto] [--train]
 
 Trains ``DIR/RECIPE-SEED`` where it is not there yet (a broken one goes on where it stopped), appraises it on
-``--part``, and prints one JSON object: ``rows``, a system each, and ``table``, the same as Markdown. A trained
-system's number is the mean over its seeds; its interval reaches from the lowest end to the highest among them.
-Floors come from the first run. Never give it a test part to choose anything by.
+``--part``, and prints one JSON object: ``rows``, a system each, and ``table``, the same as Markdown. What two recipes
+learn alike is learnt once: decoders share the encoder of their seed, and recipes that differ in the search alone
+share everything. A trained system's number is the mean over its seeds; its interval reaches from the lowest end to
+the highest among them. ``minutes`` counts a shared encoder to each. Floors come from the first run. With ``--train``
+it only trains. Never give it a test part to choose anything by.
 """
 
 from __future__ import annotations
@@ -19,7 +21,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from hilum import allocator, appraisal, checkpoints, training
+import msgspec
+
+from hilum import allocator, appraisal, atomic, checkpoints, training
 from hilum.appraisal import Appraisal
 from hilum.device import choose
 from hilum.recipes import RECIPES
@@ -29,6 +33,7 @@ COLUMNS = {
     "bleu_4": "BLEU-4", "cider": "CIDEr", "findings_f1_micro_14": "F1-14 micro", "findings_f1_macro_14": "macro",
     "findings_f1_micro_5": "F1-5 micro", "findings_side_accuracy": "side, text",
     "image_truth_f1_macro": "drawn F1 macro", "image_truth_f1_micro": "micro", "image_truth_side_accuracy": "side",
+    "image_truth_missed_abnormal": "missed", "image_truth_invented": "invented",
     "pointing_game": "pointing game", "share_inside": "share inside",
 }  # fmt: skip
 """What the table shows of what can be computed: of simulated films also what was drawn, and where."""
@@ -37,16 +42,61 @@ TIMED = 32
 
 
 def trained(recipe: str, seed: int, data: Path, work: Path, device: str) -> Path:
-    """The run folder of ``recipe`` with ``seed``."""
-    out = work / f"{recipe}-{seed}"
-    training.train(replace(RECIPES[recipe](), seed=seed), data, out, resume=True, device=choose(device))
+    """The run folder of ``recipe`` with ``seed``. What another finished run in ``work`` has learnt alike is taken:
+    all of it, where only search and evidence differ; all before the reward; or the encoder."""
+    out, config = work / f"{recipe}-{seed}", replace(RECIPES[recipe](), seed=seed)
+    if (out / "config.json").is_file():
+        return out
+    described = msgspec.json.decode(msgspec.json.encode(config))
+    others = sorted(path.parent for path in work.glob("*/config.json"))
+    learnt = {other: checkpoints.read_info(other).training for other in others}
+    if not out.exists():
+        for other, training_of in learnt.items():
+            if _same(described, training_of, ("name", "search", "retrieval")):
+                return searched(other, config, out)
+    start = encoder = None
+    for other, training_of in learnt.items():
+        if config.reward and _same(described, training_of, ("name", "reward")):
+            start = other
+        if training.seeing(described) == training.seeing(training_of):
+            encoder = other
+    training.train(
+        config, data, out, resume=True, start=start, encoder=None if start else encoder, device=choose(device)
+    )
+    return out
+
+
+def _same(one: Mapping[str, Any], other: Mapping[str, Any], but: Sequence[str]) -> bool:
+    """Whether two configurations differ in nothing ``but`` these, and in what the data filled in."""
+    ones, others = (
+        {name: value for name, value in some.items() if name not in (*but, "model", "encoder_from")}
+        for some in (one, other)
+    )
+    filled = ("vocabulary", "findings", "codes", "encoder_shape")
+    models = [
+        {name: value for name, value in some["model"].items() if name not in filled} for some in (one, other)
+    ]
+    return ones == others and models[0] == models[1]
+
+
+def searched(run: Path, config: training.TrainConfig, out: Path) -> Path:
+    """What ``run`` has learnt, drafting as ``config`` says."""
+    found = checkpoints.load(run)
+    if config.retrieval is not None and found.bank is None:
+        raise SystemExit(f"{run} holds no reports to draft from; name {config.name} before it, or remove it")
+    changed = {name: getattr(config, name) for name in ("name", "search", "retrieval")}
+    told = {**found.info.training, **msgspec.to_builtins(changed)}
+    info = replace(found.info, **changed, training=told, bank_sha256="")
+    atomic.write_json_lines(out / "log.jsonl", checkpoints.read_log(run))
+    checkpoints.save(
+        out, info, found.model, found.tokenizer, found.frequencies, found.bank if config.retrieval else None
+    )
     return out
 
 
 def minutes(run: Path) -> float:
     """How long a run's epochs took, validation included."""
-    lines = (run / "log.jsonl").read_text(encoding="utf-8").splitlines()
-    seconds: float = sum(json.loads(line).get("seconds", 0.0) for line in lines)
+    seconds: float = sum(line.get("seconds", 0.0) for line in checkpoints.read_log(run))
     return seconds / 60
 
 
@@ -107,10 +157,15 @@ def main() -> None:
     parser.add_argument("--part", default="validation")
     parser.add_argument("--resamples", type=int, default=1000)
     parser.add_argument("--device", default="auto")
+    parser.add_argument("--train", action="store_true")
     given = parser.parse_args()
     allocator.keep_freed_memory()
     rows: list[dict[str, Any]] = []
     for recipe in given.recipes:
+        if given.train:
+            for seed in given.seeds:
+                trained(recipe, seed, given.data, given.work, given.device)
+            continue
         runs = [trained(recipe, seed, given.data, given.work, given.device) for seed in given.seeds]
         found = [
             appraisal.appraise(
@@ -140,7 +195,10 @@ def main() -> None:
                 "drafts_per_second": drafts_per_second(runs[0], found[0], given.device),
             }
         )
-    print(json.dumps({"part": given.part, "rows": rows, "table": table(rows)}, indent=1, ensure_ascii=False))
+    if not given.train:
+        print(
+            json.dumps({"part": given.part, "rows": rows, "table": table(rows)}, indent=1, ensure_ascii=False)
+        )
 
 
 if __name__ == "__main__":

@@ -25,7 +25,7 @@ from hilum.decoding import SearchConfig, beam_search, greedy
 from hilum.models.decoders import Decoder, State
 from hilum.models.memory import Memory
 from hilum.models.report_model import ModelConfig, ReportModel
-from hilum.recipes import openi, openi_gru, openi_hard, openi_transformer
+from hilum.recipes import RECIPES
 from hilum.text.tokenizer import END
 
 STUDIES, WORDS, VIEWS, VOCABULARY = 16, 60, 2, 1000
@@ -109,7 +109,8 @@ def main() -> None:
     torch.set_num_threads(given.threads)
     allocator.keep_freed_memory()
     found: dict[str, dict[str, float]] = {}
-    for recipe in (openi(), openi_gru(), openi_hard(), openi_transformer()):
+    for name in ("openi", "openi-gru", "openi-hard", "openi-transformer"):
+        recipe = RECIPES[name]()
         shape = replace(recipe.model, vocabulary=VOCABULARY, findings=HEAD_FINDINGS)
         found[shape.decoder] = measure(shape, recipe.coverage, given.studies, given.steps)
     one = found["transformer"]

@@ -160,6 +160,15 @@ def read_info(folder: Path) -> RunInfo:
     return info
 
 
+def read_log(folder: Path) -> list[dict[str, Any]]:
+    """One object an epoch, of a finished run. Raises RunError where the file is missing or damaged."""
+    path = folder / "log.jsonl"
+    try:
+        return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+    except (OSError, ValueError):
+        raise RunError("no log of its training", where=path, fix="restore the file") from None
+
+
 def load(folder: Path, device: torch.device = CPU) -> Run:
     """Loads a run, its model onto ``device``, and checks every file against the checksums.
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 
 from hilum.decoding import SearchConfig
 from hilum.models.report_model import ModelConfig
@@ -29,31 +30,6 @@ def openi() -> TrainConfig:
         emphasis=2.0,
         retrieval=RetrievalConfig(),
     )
-
-
-def openi_decoder() -> TrainConfig:
-    """The same, but the drafts are the decoder's own: of beams and samples the one that agrees best with the findings
-    head."""
-    base = openi()
-    search = replace(base.search, samples=16, temperature=0.8)
-    return replace(base, name="openi-decoder", retrieval=None, search=search)
-
-
-def openi_vectors() -> TrainConfig:
-    """``openi-decoder``, its words starting from word2vec's vectors of its training reports."""
-    return replace(openi_decoder(), name="openi-vectors", word_vectors=Method.WORD2VEC)
-
-
-def openi_indication() -> TrainConfig:
-    """``openi-decoder``, and what was asked and known before the films were taken is read beside them."""
-    base = openi_decoder()
-    model = replace(base.model, background=("indication", "comparison"))
-    return replace(base, name="openi-indication", model=model)
-
-
-def openi_reward() -> TrainConfig:
-    """``openi-decoder``, and then the decoder learns from what its own drafts are worth."""
-    return replace(openi_decoder(), name="openi-reward", reward=RewardConfig())
 
 
 def openi_densenet() -> TrainConfig:
@@ -93,72 +69,6 @@ def phantom() -> TrainConfig:
     )  # fmt: skip
 
 
-def phantom_decoder() -> TrainConfig:
-    """The same, but the drafts are the decoder's own, chosen as ``openi-decoder``'s are."""
-    base = phantom()
-    search = replace(base.search, samples=16, temperature=0.8)
-    return replace(base, name="phantom-decoder", retrieval=None, search=search)
-
-
-def phantom_reward() -> TrainConfig:
-    """The same with the reward stage."""
-    return replace(phantom_decoder(), name="phantom-reward", reward=RewardConfig())
-
-
-def with_gru(base: TrainConfig, name: str) -> TrainConfig:
-    """``base``, but with GRU cells; nothing else differs."""
-    return replace(base, name=name, model=replace(base.model, decoder="soft-gru"))
-
-
-def with_hard_attention(base: TrainConfig, name: str) -> TrainConfig:
-    """``base``, but every word looks at one place, drawn from the attention.
-
-    Without the doubly stochastic penalty, which is the soft attention's (arXiv 1502.03044, section 4.2.1).
-    """
-    return replace(base, name=name, model=replace(base.model, decoder="hard-lstm"), coverage=0.0)
-
-
-def with_transformer(base: TrainConfig, name: str) -> TrainConfig:
-    """``base``, but with a Transformer that writes, at the rate that it bears; without the penalty, too."""
-    return replace(
-        base,
-        name=name,
-        model=replace(base.model, decoder="transformer", hidden=4 * base.model.embedding),
-        decoder=replace(base.decoder, rate=1e-3),
-        coverage=0.0,
-    )
-
-
-def openi_gru() -> TrainConfig:
-    """``openi-decoder`` with GRU cells."""
-    return with_gru(openi_decoder(), "openi-gru")
-
-
-def openi_hard() -> TrainConfig:
-    """``openi-decoder`` with hard attention."""
-    return with_hard_attention(openi_decoder(), "openi-hard")
-
-
-def openi_transformer() -> TrainConfig:
-    """``openi-decoder`` with a Transformer that writes."""
-    return with_transformer(openi_decoder(), "openi-transformer")
-
-
-def phantom_gru() -> TrainConfig:
-    """``phantom-decoder`` with GRU cells."""
-    return with_gru(phantom_decoder(), "phantom-gru")
-
-
-def phantom_hard() -> TrainConfig:
-    """``phantom-decoder`` with hard attention."""
-    return with_hard_attention(phantom_decoder(), "phantom-hard")
-
-
-def phantom_transformer() -> TrainConfig:
-    """``phantom-decoder`` with a Transformer that writes."""
-    return with_transformer(phantom_decoder(), "phantom-transformer")
-
-
 def demo() -> TrainConfig:
     """Small enough for a laptop: simulated films at 160 pixels, few epochs."""
     base = phantom()
@@ -169,16 +79,6 @@ def demo() -> TrainConfig:
         encoder=StageConfig(epochs=6, batch_size=16, rate=1e-3, weight_decay=0.02, patience=3),
         decoder=StageConfig(epochs=12, batch_size=16, rate=4e-3, patience=8),
     )
-
-
-def phantom_plain() -> TrainConfig:
-    """``phantom``, its head not shown where findings were drawn, as nobody can show it on real films."""
-    return replace(phantom(), name="phantom-plain", drawn_places=0.0)
-
-
-def demo_plain() -> TrainConfig:
-    """``demo``, likewise."""
-    return replace(demo(), name="demo-plain", drawn_places=0.0)
 
 
 def tiny() -> TrainConfig:
@@ -198,12 +98,89 @@ def tiny() -> TrainConfig:
     )  # fmt: skip
 
 
-RECIPES: dict[str, Callable[[], TrainConfig]] = {
-    recipe().name: recipe
-    for recipe in (
-        openi, openi_decoder, openi_vectors, openi_indication, openi_reward, openi_gru, openi_hard,
-        openi_transformer, openi_densenet, openi_rad_dino,
-        phantom, phantom_decoder, phantom_reward, phantom_gru, phantom_hard, phantom_transformer, phantom_plain,
-        demo, demo_plain, tiny,
-    )
+def decoder_only(base: TrainConfig) -> TrainConfig:
+    """No evidence: of the decoder's own drafts, beams and samples, the one that agrees best with the head."""
+    return replace(base, retrieval=None, search=replace(base.search, samples=16, temperature=0.8))
+
+
+def likeliest(base: TrainConfig) -> TrainConfig:
+    """No choice either: the draft that the decoder finds likeliest, whatever the head says."""
+    return replace(base, retrieval=None, search=replace(base.search, samples=0, consistent=False))
+
+
+def blind(base: TrainConfig) -> TrainConfig:
+    """``likeliest``, and the decoder is not told what the head says, nor do words that state a finding weigh more:
+    *Show, Attend and Tell* as it stands, on an encoder that was taught findings."""
+    return replace(likeliest(base), model=replace(base.model, conditioned=False), emphasis=1.0)
+
+
+def consensus(base: TrainConfig) -> TrainConfig:
+    """``decoder_only``, its draft chosen by consensus: CIDEr-D against the other drafts, and the head."""
+    base = decoder_only(base)
+    return replace(base, search=replace(base.search, consensus=(("cider_d", 1.0), ("head", 5.0))))
+
+
+def gru(base: TrainConfig) -> TrainConfig:
+    """``decoder_only`` with GRU cells; nothing else differs."""
+    base = decoder_only(base)
+    return replace(base, model=replace(base.model, decoder="soft-gru"))
+
+
+def hard(base: TrainConfig) -> TrainConfig:
+    """``decoder_only``, but every word looks at one place, drawn from the attention.
+
+    Without the doubly stochastic penalty, which is the soft attention's (arXiv 1502.03044, section 4.2.1).
+    """
+    base = decoder_only(base)
+    return replace(base, model=replace(base.model, decoder="hard-lstm"), coverage=0.0)
+
+
+def transformer(base: TrainConfig) -> TrainConfig:
+    """``decoder_only`` with a Transformer that writes, at the rate that it bears; without the penalty, too."""
+    base = decoder_only(base)
+    model = replace(base.model, decoder="transformer", hidden=4 * base.model.embedding)
+    return replace(base, model=model, decoder=replace(base.decoder, rate=1e-3), coverage=0.0)
+
+
+def vectors(base: TrainConfig) -> TrainConfig:
+    """``decoder_only``, its words starting from word2vec's vectors of its training reports."""
+    return replace(decoder_only(base), word_vectors=Method.WORD2VEC)
+
+
+def indication(base: TrainConfig) -> TrainConfig:
+    """``decoder_only``, and what was asked and known before the films were taken is read beside them."""
+    base = decoder_only(base)
+    return replace(base, model=replace(base.model, background=("indication", "comparison")))
+
+
+def reward(base: TrainConfig) -> TrainConfig:
+    """``decoder_only``, and then the decoder learns from what its own drafts are worth."""
+    return replace(decoder_only(base), reward=RewardConfig())
+
+
+def plain(base: TrainConfig) -> TrainConfig:
+    """The head is not shown where findings were drawn, as nobody can show it on real films."""
+    return replace(base, drawn_places=0.0)
+
+
+VARIANTS: dict[str, Callable[[TrainConfig], TrainConfig]] = {
+    "decoder": decoder_only, "beams": likeliest, "blind": blind, "consensus": consensus, "gru": gru, "hard": hard,
+    "transformer": transformer, "vectors": vectors, "indication": indication, "reward": reward,
 }  # fmt: skip
+"""What can be done to a recipe, each by the name that it adds to the recipe's: ``openi-gru``."""
+
+
+def variant(base: Callable[[], TrainConfig], name: str) -> TrainConfig:
+    """``base`` changed as ``VARIANTS`` says, under its new name."""
+    found = base()
+    changed = plain if name == "plain" else VARIANTS[name]
+    return replace(changed(found), name=f"{found.name}-{name}")
+
+
+BASES = (openi, phantom, demo)
+_NAMED: tuple[Callable[[], TrainConfig], ...] = (
+    *BASES, openi_densenet, openi_rad_dino, tiny,
+    *(partial(variant, base, name) for base in BASES for name in VARIANTS),
+    *(partial(variant, base, "plain") for base in (phantom, demo)),
+)  # fmt: skip
+RECIPES: dict[str, Callable[[], TrainConfig]] = {recipe().name: recipe for recipe in _NAMED}

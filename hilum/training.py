@@ -15,7 +15,7 @@ import math
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -140,7 +140,7 @@ class _Progress:
 
 def train(
     config: TrainConfig, data: Path, out: Path, *, resume: bool = False, start: Path | None = None,
-    device: torch.device = CPU,
+    encoder: Path | None = None, device: torch.device = CPU,
 ) -> checkpoints.RunInfo:  # fmt: skip
     """Trains ``config`` on the data set in ``data``, on ``device``, and writes the run folder ``out``.
 
@@ -149,6 +149,11 @@ def train(
     ``start`` is a finished run of the same data and split: its model, vocabulary and search are taken as they are,
     and only the stage "reward" is trained. Raises InputError where it is of others, or ``config`` has no such stage.
 
+    ``encoder`` is a finished run of the same data and split whose encoder's stage is that of ``config``: what it has
+    learnt is taken as it is, and training begins with the stage "decoder". So decoders can be compared on the same
+    features, and the weights are those that ``config`` would have got alone. Raises InputError where it was taught
+    otherwise.
+
     Raises RunError where ``out`` is not empty and ``resume`` is not asked for (or has nothing to resume, or was
     started with another configuration or other data), DataError for an unusable data set, InputError, FetchError
     or MissingDependencyError where the encoder's weights cannot be had, TrainingError with the batch's study ids
@@ -156,12 +161,13 @@ def train(
     the state saved.
     """
     with parallel.gathered(device) as team:
-        return _train(config, data, out, resume, start, team)
+        return _train(config, data, out, resume, start, encoder, team)
 
 
 def _train(
-    config: TrainConfig, data: Path, out: Path, resume: bool, start: Path | None, team: parallel.Team
-) -> checkpoints.RunInfo:
+    config: TrainConfig, data: Path, out: Path, resume: bool, start: Path | None, encoder: Path | None,
+    team: parallel.Team,
+) -> checkpoints.RunInfo:  # fmt: skip
     device = team.device
     dataset = manifest.read(data, need_images=True)
     split = splits.read(data, config.split)
@@ -191,12 +197,15 @@ def _train(
         config = replace(config, search=begun.info.search)
     if resume and (out / "config.json").is_file() and not (out / checkpoints.RESUME).is_file():
         return checkpoints.read_info(out)  # it had finished
+    seeing_run = None if encoder is None else _seeing(encoder, config, data)
+    if seeing_run is not None:
+        shape = replace(shape, encoder_shape=seeing_run.info.model.encoder_shape)
     published = None
-    if config.pretrained and begun is None:
+    if config.pretrained and begun is None and seeing_run is None:
         published = weights.find(shape.encoder, config.weights, config.weights_sha256)
         shape = replace(shape, encoder_shape=published.shape)
     config = replace(config, model=shape)
-    fingerprint = _fingerprint(config, data, begun, published)
+    fingerprint = _fingerprint(config, data, begun, published, seeing_run)
     saved = checkpoints.resumable(out, fingerprint, resume)
     team.wait()  # before anything is written to ``out``
 
@@ -205,6 +214,10 @@ def _train(
     model = begun.model if begun is not None else ReportModel(shape)
     if published is not None and saved is None:
         model.encoder.load_state_dict(published.state)
+    if seeing_run is not None and saved is None:
+        state, writing_parts = seeing_run.model.state_dict(), ("decoder.", "background.")
+        learnt = {name: part for name, part in state.items() if not name.startswith(writing_parts)}
+        model.load_state_dict({**model.state_dict(), **learnt})
     if config.word_vectors is not None and saved is None and begun is None:
         vectors = embeddings.train(
             written, method=config.word_vectors, width=shape.embedding, min_count=config.min_count,
@@ -230,7 +243,10 @@ def _train(
     )
     references = [objectives.report_states(*objectives.texts(study)) for study in choosing]
     log: list[dict[str, Any]] = []
-    progress = _Progress("decoder" if config.encoder is None else "encoder")
+    progress = _Progress("decoder" if config.encoder is None or seeing_run is not None else "encoder")
+    if seeing_run is not None:
+        assert encoder is not None
+        log = [line for line in checkpoints.read_log(encoder) if line["stage"] == "encoder"]
     if begun is not None:
         progress = _Progress("reward")
     if saved is not None:
@@ -340,14 +356,16 @@ def _train(
     thresholds = objectives.thresholds(*outputs, shape.findings)
     described = msgspec.to_builtins(config)
     trained_on = _described(dataset.info.name, len(learning), len(seeing))
-    if begun is not None:
-        described["start"], trained_on = begun.info.weights_sha256, begun.info.trained_on
+    earlier = begun or seeing_run
+    if earlier is not None:
+        described["start" if begun else "encoder_from"] = earlier.info.weights_sha256
+        trained_on = earlier.info.trained_on
     info = checkpoints.RunInfo(
         name=config.name, model=shape, search=config.search, split=config.split, thresholds=thresholds,
         side_margin=objectives.side_margin(*outputs, shape.findings, thresholds),
         trained_on=trained_on, simulated=dataset.info.simulated,
         data_sha256=manifest.sha256(data), training=described, retrieval=config.retrieval,
-        started_from=begun.info.started_from if begun else published.origin if published else None,
+        started_from=earlier.info.started_from if earlier else published.origin if published else None,
     )  # fmt: skip
     frequencies = Frequencies.of(" ".join(filter(None, objectives.texts(study))) for study in learning)
     bank = None
@@ -519,11 +537,49 @@ def _begun(start: Path, config: TrainConfig, data: Path) -> checkpoints.Run:
     return run
 
 
+TAUGHT = (
+    "encoder",
+    "split",
+    "see_outside",
+    "seed",
+    "pretrained",
+    "drawn_places",
+    "augment",
+    "codes",
+    "weights",
+)
+SEEN = ("encoder", "image_size", "width", "dropout", "trainable")
+"""What of a configuration, and of its model, decides what the stage "encoder" learns."""
+
+
+def seeing(described: Mapping[str, Any]) -> dict[str, Any]:
+    """Of a configuration as plain values (``RunInfo.training``) what decides what its encoder learns."""
+    return {name: described.get(name) for name in TAUGHT} | {
+        f"model.{name}": described["model"].get(name) for name in SEEN
+    }
+
+
+def _seeing(encoder: Path, config: TrainConfig, data: Path) -> checkpoints.Run:
+    """The run whose encoder is to be taken."""
+    run = checkpoints.load(encoder)
+    if run.info.data_sha256 != manifest.sha256(data):
+        raise InputError("its encoder has learnt from other data", where=encoder, fix="train one on these")
+    wanted, there = (seeing(some) for some in (msgspec.to_builtins(config), run.info.training))
+    other = [name for name, value in wanted.items() if there.get(name) != value]
+    if other:
+        raise InputError(
+            f"its encoder was taught otherwise ({', '.join(other)})", where=encoder,
+            fix="name a run of the same recipe family and seed, or train the encoder too",
+        )  # fmt: skip
+    return run
+
+
 def _fingerprint(
     config: TrainConfig,
     data: Path,
     begun: checkpoints.Run | None = None,
     published: weights.Start | None = None,
+    seeing_run: checkpoints.Run | None = None,
 ) -> str:
     """What a resumed run must share with the one it goes on with; how often it saves is not part of it, nor is
     where the encoder's weights lie."""
@@ -546,6 +602,8 @@ def _fingerprint(
         del described["reward"], described["reward_stage"]
     if begun is not None:
         described["start"] = begun.info.weights_sha256
+    if seeing_run is not None:
+        described["encoder_from"] = seeing_run.info.weights_sha256
     del described["weights"], described["weights_sha256"]
     if published is not None and config.weights is not None:
         described["weights"] = published.origin.sha256

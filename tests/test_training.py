@@ -413,3 +413,28 @@ def test_the_indication_decides_a_report_that_the_films_cannot(tmp_path: Path) -
             reporter.report(study, data).findings_text == words[study.indication] for study in studies[12:]
         )
     assert right == {"reads": 8, "does-not": 4}
+
+
+def test_a_decoder_on_the_encoder_of_another_run_is_the_one_it_would_have_got_alone(tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    made.dataset(data, 30)
+    config = replace(tiny(), decoder=replace(tiny().decoder, epochs=1))
+    other = replace(config, name="other", model=replace(config.model, decoder="soft-gru"))
+    training.train(config, data, tmp_path / "first")
+    alone = training.train(other, data, tmp_path / "alone")
+    taken = training.train(other, data, tmp_path / "taken", encoder=tmp_path / "first")
+    assert taken.weights_sha256 == alone.weights_sha256
+    logs = [checkpoints.read_log(tmp_path / name) for name in ("alone", "taken")]
+    assert [line["score"] for line in logs[0]] == [line["score"] for line in logs[1]]
+    assert taken.training["encoder_from"] == checkpoints.read_info(tmp_path / "first").weights_sha256
+    for changed, word in (
+        (replace(other, seed=1), "seed"),
+        (replace(other, model=replace(other.model, width=64)), "model.width"),
+        (replace(other, encoder=None), "encoder"),
+    ):
+        with pytest.raises(InputError, match=word):
+            training.train(changed, data, tmp_path / "not", encoder=tmp_path / "first")
+    assert not (tmp_path / "not").exists()
+    made.dataset(tmp_path / "others", 15)
+    with pytest.raises(InputError, match="other data"):
+        training.train(other, tmp_path / "others", tmp_path / "not", encoder=tmp_path / "first")

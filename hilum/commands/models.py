@@ -35,9 +35,9 @@ def train(
         str,
         typer.Option(
             "--recipe",
-            help="openi or phantom, each also with -gru, -hard, -transformer or -reward behind it; openi-decoder, "
-            "openi-vectors, openi-indication, openi-densenet, openi-rad-dino, phantom-plain, demo, demo-plain, "
-            "tiny; impression; cascade, cascade-frozen and others.",
+            help="openi, phantom or demo, each also with -decoder, -beams, -blind, -consensus, -gru, -hard, "
+            "-transformer, -vectors, -indication or -reward behind it; openi-densenet, openi-rad-dino, "
+            "phantom-plain, demo-plain, tiny; impression; cascade, cascade-frozen and others.",
             show_default=False,
         ),
     ],
@@ -50,6 +50,13 @@ def train(
         typer.Option(
             "--start",
             help="A finished run: only the recipe's reward stage is trained; a cascade begins with its encoder.",
+        ),
+    ] = None,
+    encoder: Annotated[
+        Path | None,
+        typer.Option(
+            "--encoder",
+            help="A finished run of the same recipe family, seed and data: its encoder is taken as it is.",
         ),
     ] = None,
     weights: Annotated[
@@ -76,6 +83,8 @@ def train(
     if recipe not in there:
         raise InputError(f"no recipe {recipe!r}", fix=f"there is: {', '.join(sorted(there))}")
     allocator.keep_freed_memory()
+    if encoder is not None and recipe not in RECIPES:
+        raise InputError(f"recipe {recipe!r} has no encoder to take from a run", fix="leave out --encoder")
     if recipe in summary_training.RECIPES:
         if start is not None:
             raise InputError(f"recipe {recipe!r} has no reward stage", where=start, fix="leave out --start")
@@ -100,13 +109,17 @@ def train(
         return
     config = RECIPES[recipe]()
     config = replace(config, seed=config.seed if seed is None else seed, split=split or config.split)
+    if encoder is not None and start is not None:
+        raise InputError("the encoder is that of --start", where=start, fix="leave out --encoder")
     if weights is not None and start is not None:
         raise InputError("the encoder is that of --start", where=start, fix="leave out --weights")
     if weights is not None:
         config = replace(config, weights=weights, weights_sha256=weights_sha256, pretrained=True)
     elif weights_sha256 is not None:
         config = replace(config, weights_sha256=weights_sha256)
-    info = training.train(config, data, out, resume=resume, start=start, device=choose(device))
+    info = training.train(
+        config, data, out, resume=resume, start=start, encoder=encoder, device=choose(device)
+    )
     if first_process():
         typer.echo(f"{out}: {info.name}, trained on {info.trained_on}")
 

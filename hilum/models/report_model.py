@@ -94,9 +94,14 @@ class ReportModel(nn.Module):
         self.neck = Neck(self.encoder.widths, config.width)
         self.position_GD = nn.Parameter(0.02 * torch.randn(self.grid**2, config.width))
         self.projection = nn.Embedding(len(Projection), config.width)
+        nn.init.normal_(self.projection.weight, std=0.02)
         self.norm = nn.LayerNorm(config.width)
         self.head = FindingsHead(config.width, config.findings, config.dropout)
         self.codes = nn.Linear(2 * config.width, len(config.codes)) if config.codes else None
+        if self.codes is not None:  # codes are rare: it starts from saying so
+            nn.init.zeros_(self.codes.weight)
+            nn.init.constant_(self.codes.bias, -3.0)
+        # What writes is made last: whatever it is, what reads begins from the same numbers.
         self.decision_F: Tensor
         self.register_buffer("decision_F", torch.zeros(len(config.findings)))
         condition = len(config.findings) if config.conditioned else 0
@@ -111,10 +116,6 @@ class ReportModel(nn.Module):
             embedding=config.embedding, hidden=config.hidden, attention=config.attention, layers=config.layers,
             heads=config.heads, dropout=config.dropout,
         )  # fmt: skip
-        nn.init.normal_(self.projection.weight, std=0.02)
-        if self.codes is not None:  # codes are rare: it starts from saying so
-            nn.init.zeros_(self.codes.weight)
-            nn.init.constant_(self.codes.bias, -3.0)
 
     @property
     def device(self) -> torch.device:
