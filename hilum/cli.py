@@ -22,7 +22,7 @@ app.add_typer(data.app, name="data")
 def main() -> None:
     """Entry point: 0 done, 2 the user can mend it (one line on standard error), 130 interrupted."""
     try:
-        app(standalone_mode=True)
+        sys.exit(app(standalone_mode=False) or 0)
     except HilumError as error:
         _fail(str(error))
     except (
@@ -38,6 +38,15 @@ def main() -> None:
     except KeyboardInterrupt:
         typer.echo("hilum: interrupted", err=True)
         sys.exit(130)
+    except Exception as error:
+        # what Typer raises of words that it does not know; the class has no name that all its versions share
+        told = getattr(error, "format_message", None)
+        if told is None:
+            raise
+        if said := str(told()).rstrip("."):
+            context = getattr(error, "ctx", None)
+            _fail(f"{said}; see `{context.command_path if context else 'hilum'} --help`")
+        sys.exit(2)  # no command was named: the help has been shown
 
 
 def _fail(message: str) -> None:

@@ -145,3 +145,27 @@ def test_version_help_and_doctor(hilum) -> None:
     assert status == 0 and "a physician decides" in " ".join(out.split())
     status, out, _ = hilum("doctor")
     assert status == 0 and "PyTorch" in out
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        ("data import foo src --to out", "'foo' is not one of 'openi'"),
+        ("data import kaggle src", "Missing option '--to'"),
+        ("data phantom --to out --studies 0", "'--studies'"),
+        ("data fetch", "No such command 'fetch'"),
+        ("data get --offlin x", "No such option: --offlin"),
+        ("report", "Missing argument"),
+    ],
+)
+def test_words_that_are_not_known_cost_one_line(hilum, words: str, told: str) -> None:
+    status, out, err = hilum(*words.split())
+    assert status == 2 and not out
+    assert len(err.splitlines()) == 1 and err.startswith("hilum: error: ")
+    assert told in err and "--help`" in err
+
+
+@pytest.mark.parametrize(("words", "status"), [("", 2), ("data", 2), ("data --help", 0), ("--version", 0)])
+def test_help_is_shown_where_no_command_is_named(hilum, words: str, status: int) -> None:
+    left, out, err = hilum(*words.split())
+    assert left == status and ("Usage" in out + err) == (words != "--version") and "error" not in err

@@ -64,7 +64,7 @@ def test_whole(root: Path) -> None:
     assert report.ok and report.problems == ()
     assert report.simulated and report.name == "made"
     assert report.counts == {
-        "reports": 6, "images": 12, "with findings": 6, "with impression": 6, "with findings and impression": 6,
+        "studies": 6, "images": 12, "with findings": 6, "with impression": 6, "with findings and impression": 6,
         "with 2 images": 6, "distinct MeSH descriptors": 1, "MeSH normal": 6, "films at hand": 12,
     }  # fmt: skip
     assert report.left_out == {"r": 2, "q": 1}
@@ -86,6 +86,7 @@ def test_labels_of_one_labeller_stand_once(root: Path) -> None:
     once = (Label("Edema", State.PRESENT, "a"), Label("Edema", State.ABSENT, "b"))
     change(root, 0, labels=once)
     assert check(root).ok and check(root).counts["with labels"] == 1
+    assert check(root).counts["studies"] == 6 and "reports" not in check(root).counts
     change(root, 0, labels=(*once, Label("Edema", State.ABSENT, "a")))
     assert check(root).problems == ("study s0: a labels Edema 2 times",)
 

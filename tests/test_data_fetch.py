@@ -147,7 +147,7 @@ def test_official_gives_the_reports_alone_and_says_how_they_were_verified(
     assert said.startswith("by number only: 5 reports")
 
     repacked = tar_bytes({"x/1.xml": REPORTS["1.xml"]})
-    with pytest.raises(FetchError, match="it holds 1 reports, 5 are expected"):
+    with pytest.raises(FetchError, match=r"\.tgz: it holds 1 reports, 5 are expected"):
         fetch.openi_reports(tmp_path / "three", source="official")
     assert [path.name for path in (tmp_path / "three").iterdir()] == [".lock"], "nothing half-written"
 

@@ -106,7 +106,7 @@ def test_paths_may_begin_with_the_name_of_the_folder(tmp_path: Path) -> None:
             Options(columns={"picture": "film"}),
             "no column is known as 'picture'",
         ),
-        ({"a.csv": "id,image\n1,x.png\n"}, Options(table="b.csv"), "no table in it"),
+        ({"a.csv": "id,image\n1,x.png\n"}, Options(table="b.csv"), "no b.csv in it"),
         ({"a.csv": 'id,image\n1,"x.png\n'}, Options(), "cannot be read as a table"),
         ({"a.csv": "id,image\n1,x.png\n"}, Options(), "no film of any study"),
     ],

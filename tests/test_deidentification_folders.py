@@ -167,6 +167,13 @@ def test_other_settings_and_wrong_folders_are_refused(source: Path) -> None:
         deidentify(source, root / "full", root / "p", Options(), nothing)
     with pytest.raises(InputError, match="no such folder"):
         deidentify(root / "nowhere", root / "o", root / "p", Options(), nothing)
+    (root / "file").write_text("short")
+    for to, private, key, says in (
+        ("file", "p", None, "the output is a file"), ("o", "file", None, "the private folder is a file"),
+        ("o", "p", "file", "not a key"), ("o", "p", "none/key", "No such file"),
+    ):  # fmt: skip
+        with pytest.raises((InputError, FileNotFoundError), match=says):
+            deidentify(source, root / to, root / private, Options(), nothing, key=root / key if key else None)
     assert not (root / "o").exists() and not (root / "p").exists()
 
 

@@ -119,3 +119,17 @@ def test_a_safe_list_is_read_and_its_first_broken_line_named(tmp_path: Path) -> 
         path.write_text(f"AGFA,0019,10\n{broken}\n")
         with pytest.raises(InputError, match="line 2"):
             profile.read_safe_list(path)
+    path.write_text("x" * 200_000)
+    with pytest.raises(InputError, match="cannot be read as a table"):
+        profile.read_safe_list(path)
+
+
+def test_lines_that_a_person_has_written(tmp_path: Path) -> None:
+    path = tmp_path / "looked-at.txt"
+    path.write_bytes(b"\xef\xbb\xbfa/1.dcm\r\nb/2.dcm\n")
+    assert profile.read_lines(path) == ["a/1.dcm", "b/2.dcm"]
+    path.write_bytes(b"a\n\xff\xfe")
+    with pytest.raises(InputError, match=r"looked-at\.txt: not UTF-8 text \(byte 2\)"):
+        profile.read_lines(path)
+    with pytest.raises(InputError, match="cannot be read \\(No such file"):
+        profile.read_lines(tmp_path / "none")

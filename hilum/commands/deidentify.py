@@ -64,7 +64,7 @@ def deidentify(
     kept_apart = to.with_name(f"{to.name}-private") if private is None else private
     done = folders.deidentify(
         source, to, kept_apart, options, burnt_in.finder(burnt_in.reader()), key=key,
-        looked_at=() if looked_at is None else looked_at.read_text("utf-8").splitlines(),
+        looked_at=() if looked_at is None else filter(None, map(str.strip, profile.read_lines(looked_at))),
     )  # fmt: skip
     if as_json:
         typer.echo(dumps(asdict(done) | {"not_promised": folders.NOT_PROMISED}))

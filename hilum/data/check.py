@@ -177,7 +177,8 @@ def check(root: Path) -> CheckReport:
         name=info.name,
         simulated=info.simulated,
         counts={
-            **{what: number for what, number in counts.items() if number},
+            "studies": len(studies),
+            **{what: number for what, number in counts.items() if number and what != "reports"},
             **{what: number for what, number in _further_counts(studies).items() if number},
             "films at hand": sum(view.file is not None for study in studies for view in study.views),
             **({"films with a noted SHA-256": len(noted)} if noted else {}),

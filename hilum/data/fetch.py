@@ -252,7 +252,7 @@ def _take(to: Path, files: list[tuple[str, bytes]], origin: str) -> None:
             raise FetchError(f"{name} is not the published file (its SHA-256 differs)", where=origin)
         with atomic.replacing(to / name) as temporary:
             temporary.write_bytes(data)
-            verified[name] = "SHA-256" if known else _verify_members(temporary)
+            verified[name] = "SHA-256" if known else _verify_members(temporary, f"{origin}: {name}")
     record = {"origin": origin, "verified": verified}
     atomic.write_text(to / PROVENANCE, json.dumps(record, indent=2) + "\n")
 
@@ -261,21 +261,26 @@ def _is_known_or_verified(archive: Path) -> bool:
     if sha256(archive) == _FILES[REPORTS]:
         return True
     try:
-        _verify_members(archive)
+        _verify_members(archive, str(archive))
     except HilumError:
         return False
     return True
 
 
-def _verify_members(archive: Path) -> str:
-    """How an archive of reports with an unknown digest was verified. Raises FetchError where it cannot be."""
+def _verify_members(archive: Path, where: str) -> str:
+    """How an archive of reports with an unknown digest was verified; errors say that it lies at ``where``.
+
+    Raises FetchError where it cannot be verified.
+    """
     try:
         count, digest = members_digest(archive)
     except DataError as error:
-        raise FetchError(error.what, fix=error.fix) from None
+        raise FetchError(error.what, where=where, fix=error.fix) from None
     expected = _KNOWN["reports"]
     if digest == expected["members"]:
         return f"the archive's SHA-256 is new, the SHA-256 over its {count} reports is the known one"
     if count != expected["count"]:
-        raise FetchError(f"it holds {count} reports, {expected['count']} are expected", fix="obtain it anew")
+        raise FetchError(
+            f"it holds {count} reports, {expected['count']} are expected", where=where, fix="obtain it anew"
+        )
     return f"by number only: {count} reports, as expected, with contents unlike those known"

@@ -163,6 +163,9 @@ def _read_table(path: Path, name: str, column: str, words: Mapping[str, Projecti
 def _rows(path: Path, needed: set[str]) -> list[dict[str, str]]:
     try:
         data = path.read_bytes()
+    except OSError as error:
+        raise DataError(f"cannot be read ({error.strerror})", where=path, fix="check the name") from None
+    try:
         if data.startswith(b"\x1f\x8b"):
             data = gzip.decompress(data)
         reader = csv.DictReader(io.StringIO(data.decode("utf-8-sig"), newline=""), restval="")

@@ -112,6 +112,8 @@ def deidentify(
     key = private / "key" if key is None else key
     looked_at = frozenset(looked_at)
     _check_folders(source, to, private, key, looked_at)
+    if key.parent.resolve() != private.resolve():
+        load_key(key)  # what is wrong with it is said before anything is made
     private.mkdir(parents=True, exist_ok=True)
     private.chmod(0o700)
     run = _Run(source, to, private, options, load_key(key), find, looked_at)
@@ -175,6 +177,9 @@ def _check_folders(source: Path, to: Path, private: Path, key: Path, looked_at: 
                 raise InputError(
                     f"{name} lies in {other}", where=place, fix="name folders beside one another"
                 )
+    for name in ("the output", "the private folder"):
+        if places[name].exists() and not places[name].is_dir():
+            raise InputError(f"{name} is a file", where=places[name], fix="name a new folder")
     if key.resolve().is_relative_to(to.resolve()):
         raise InputError("the key would lie in the output", where=key, fix="keep it elsewhere")
     if not (private / "journal.jsonl").is_file():

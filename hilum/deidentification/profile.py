@@ -92,22 +92,35 @@ def read_safe_list(path: Path) -> frozenset[PrivateAttribute]:
     Whoever writes the list has to know that they identify nobody. Raises InputError that names the first broken line.
     """
     found: set[PrivateAttribute] = set()
-    with path.open(encoding="utf-8", newline="") as file:
-        for number, row in enumerate(csv.reader(file), start=1):
-            if not row or row[0].strip().lower() == "creator":
-                continue
-            try:
-                creator, group, element = (one.strip() for one in row)
-                one = PrivateAttribute(creator, int(group, 16), int(element, 16))
-            except ValueError:
-                one = PrivateAttribute("", 0, 0)
-            if not (one.creator and one.group % 2 == 1 and one.group < 0x10000 and 0 <= one.element < 0x100):
-                raise InputError(
-                    f"line {number} is not: creator, odd group, element, in hexadecimal (FUJI, 0009, 1F)",
-                    where=path, fix="mend it",
-                )  # fmt: skip
-            found.add(one)
+    try:
+        rows = list(csv.reader(read_lines(path)))
+    except csv.Error as error:
+        raise InputError(f"cannot be read as a table ({error})", where=path, fix="mend it") from None
+    for number, row in enumerate(rows, start=1):
+        if not row or row[0].strip().lower() == "creator":
+            continue
+        try:
+            creator, group, element = (one.strip() for one in row)
+            one = PrivateAttribute(creator, int(group, 16), int(element, 16))
+        except ValueError:
+            one = PrivateAttribute("", 0, 0)
+        if not (one.creator and one.group % 2 == 1 and one.group < 0x10000 and 0 <= one.element < 0x100):
+            raise InputError(
+                f"line {number} is not: creator, odd group, element, in hexadecimal (FUJI, 0009, 1F)",
+                where=path, fix="mend it",
+            )  # fmt: skip
+        found.add(one)
     return frozenset(found)
+
+
+def read_lines(path: Path) -> list[str]:
+    """The lines of a text that a person has written. Raises InputError where it cannot be read or is not UTF-8."""
+    try:
+        return path.read_text("utf-8-sig").splitlines()
+    except OSError as error:
+        raise InputError(f"cannot be read ({error.strerror})", where=path, fix="check the name") from None
+    except UnicodeDecodeError as error:
+        raise InputError(f"not UTF-8 text (byte {error.start})", where=path, fix="save it as UTF-8") from None
 
 
 def action(tag: int, options: Options) -> str | None:

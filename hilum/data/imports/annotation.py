@@ -102,7 +102,7 @@ def read_rexrank(source: Source) -> Found:
 
     Raises DataError where there is none, or where it is not of that form.
     """
-    name, data = sources.table(source, REXRANK, "a ReXrank file (.json)")
+    name, data = sources.table(source, REXRANK, "ReXrank studies (.json)")
     left_out: list[LeftOut] = []
     try:
         raw = json.loads(data.removeprefix(BOM), object_pairs_hook=_Pairs)

@@ -121,8 +121,9 @@ def _tables(source: Source, table: str | None) -> list[File]:
         found = list(sources.files(source, _METADATA)) or list(sources.files(source, _TABLE))
     if not found:
         raise DataError(
-            "no table in it", where=source.path, fix="a .csv, .tsv or .jsonl, or name one with --table"
-        )
+            f"no {table or 'table'} in it", where=source.path,
+            fix="a .csv, .tsv or .jsonl, or name one with --table",
+        )  # fmt: skip
     metadata = all(_METADATA.fullmatch(sources.base(name)) for name, _ in found)
     if len(found) > 1 and not metadata:
         names = ", ".join(name for name, _ in found[:3])
