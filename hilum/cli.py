@@ -22,7 +22,7 @@ app.add_typer(data.app, name="data")
 def main() -> None:
     """Entry point: 0 done, 2 the user can mend it (one line on standard error), 130 interrupted."""
     try:
-        sys.exit(app(standalone_mode=False) or 0)
+        status = app(standalone_mode=False) or 0
     except HilumError as error:
         _fail(str(error))
     except (
@@ -36,8 +36,7 @@ def main() -> None:
     except OSError as error:
         _fail(f"{error.filename or 'the operating system says'}: {error.strerror or error}")
     except KeyboardInterrupt:
-        typer.echo("hilum: interrupted", err=True)
-        sys.exit(130)
+        status = 130
     except Exception as error:
         # what Typer raises of words that it does not know; the class has no name that all its versions share
         told = getattr(error, "format_message", None)
@@ -46,7 +45,10 @@ def main() -> None:
         if said := str(told()).rstrip("."):
             context = getattr(error, "ctx", None)
             _fail(f"{said}; see `{context.command_path if context else 'hilum'} --help`")
-        sys.exit(2)  # no command was named: the help has been shown
+        status = 2  # no command was named: the help has been shown
+    if status == 130:
+        typer.echo("hilum: interrupted", err=True)
+    sys.exit(status)
 
 
 def _fail(message: str) -> None:

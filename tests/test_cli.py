@@ -9,6 +9,7 @@ import cv2
 import numpy as np
 import pytest
 
+from hilum.data import check as check_module
 from tests import made
 from tests.command import call
 
@@ -169,3 +170,11 @@ def test_words_that_are_not_known_cost_one_line(hilum, words: str, told: str) ->
 def test_help_is_shown_where_no_command_is_named(hilum, words: str, status: int) -> None:
     left, out, err = hilum(*words.split())
     assert left == status and ("Usage" in out + err) == (words != "--version") and "error" not in err
+
+
+def test_an_interruption_is_said(hilum, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(check_module, "check", interrupted)
+    assert hilum("data", "check", "folder") == (130, "", "hilum: interrupted\n")
