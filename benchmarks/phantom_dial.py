@@ -1,11 +1,12 @@
 """The dial: how well a classifier tells films with a finding from films without, as the finding's contrast rises.
 
-    python benchmarks/phantom_dial.py --out FIGURE.png [--films 160] [--seed 0]
+    python benchmarks/phantom_dial.py --out FIGURE.png [--films 200] [--seed 1]
 
 At each setting of the contrast-to-noise ratio (``Conditions.contrast``; the command's ``--difficulty`` is 1 less it)
 as many other patients with the finding are drawn as there are without. The classifier is that of
-``phantom_transfer.py`` (ridge regression on frozen features), trained and scored at one setting, five folds.
-Prints one JSON object: AUROC with its 95 % interval, by finding and contrast.
+``phantom_transfer.py`` (ridge regression on frozen features) with a penalty of its own, trained and scored at one
+setting, five folds. The penalty was chosen on the films of seed 0. Prints one JSON object: AUROC with its 95 %
+interval, by finding and contrast.
 """
 
 from __future__ import annotations
@@ -14,7 +15,6 @@ import argparse
 import json
 from pathlib import Path
 
-import cv2
 import matplotlib as mpl
 import numpy as np
 import phantom_transfer as transfer
@@ -22,6 +22,7 @@ import torch
 from numpy.typing import NDArray
 
 from hilum import atomic
+from hilum.data import phantomset
 from hilum.imaging import phantom
 from hilum.metrics import calibration
 from hilum.progress import track
@@ -33,6 +34,9 @@ FINDINGS = {
     "Cardiomegaly": ("Cardiomegaly/severe",),
 }
 FOLDS = 5
+PENALTY = 1.0
+"""The ridge penalty, per feature. That of ``phantom_transfer.py`` keeps what is learnt here from going wrong on real
+films; on a few hundred films like those it learns from it only hides what they show."""
 
 
 def films(name: str, descriptors: tuple[str, ...], count: int, contrast: float) -> NDArray[np.uint8]:
@@ -53,7 +57,7 @@ def auroc(absent_MD: transfer.Floats, present_MD: transfer.Floats, seed: int) ->
     fold = np.random.default_rng(seed).permutation(len(features)) % FOLDS
     answers = np.zeros(len(features))
     for index in range(FOLDS):
-        heads = transfer.Heads(features[fold != index], {"finding": truth[fold != index]})
+        heads = transfer.Heads(features[fold != index], {"finding": truth[fold != index]}, PENALTY)
         answers[fold == index] = heads(features[fold == index])["finding"]
     found = calibration.intervals(truth, answers, resamples=400, seed=seed, method="percentile")["roc_auc"]
     return found.value, found.low, found.high
@@ -65,11 +69,11 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--out", type=Path, required=True, help="PNG or SVG")
-    parser.add_argument("--films", type=int, default=160, help="with the finding, and as many without")
-    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--films", type=int, default=200, help="with the finding, and as many without")
+    parser.add_argument("--seed", type=int, default=1)
     arguments = parser.parse_args()
     torch.set_num_threads(1)
-    cv2.setNumThreads(1)
+    phantomset.start_process()
     absent = transfer.features(films(f"without {arguments.seed}", ("normal",), arguments.films, 1.0))
     settings = [(finding, contrast) for finding in FINDINGS for contrast in CONTRASTS]
     found: dict[str, dict[float, tuple[float, float, float]]] = {finding: {} for finding in FINDINGS}
@@ -86,6 +90,8 @@ def main() -> None:
         "benchmark": "phantom dial",
         "edition": phantom.EDITION,
         "films": arguments.films,
+        "penalty": PENALTY,
+        "seed": arguments.seed,
         "auroc": curves,
     }
     print(json.dumps(result))

@@ -193,14 +193,16 @@ def kept(films_MHW: Films, work: Path | None) -> Floats:
 class Heads:
     """One linear head a finding on features of the encoder, fitted to simulated films by ridge regression."""
 
-    def __init__(self, features_MD: Floats, targets: dict[str, NDArray[np.bool_]]) -> None:
+    def __init__(
+        self, features_MD: Floats, targets: dict[str, NDArray[np.bool_]], penalty: float = PENALTY
+    ) -> None:
         self.names = tuple(targets)
         self.mean_D, self.spread_D = features_MD.mean(axis=0), features_MD.std(axis=0) + 1e-6
         scaled_MD = (features_MD - self.mean_D) / self.spread_D
         wanted_MF = np.stack([targets[name] for name in self.names], axis=1).astype(float)
         wanted_MF = (wanted_MF - wanted_MF.mean(axis=0)) / (wanted_MF.std(axis=0) + 1e-6)
         # Fewer films than features: solved in the films' own space.
-        gram_MM = scaled_MD @ scaled_MD.T + PENALTY * scaled_MD.shape[1] * np.eye(len(scaled_MD))
+        gram_MM = scaled_MD @ scaled_MD.T + penalty * scaled_MD.shape[1] * np.eye(len(scaled_MD))
         self.weights_DF = scaled_MD.T @ np.linalg.solve(gram_MM, wanted_MF)
 
     def __call__(self, features_MD: Floats) -> dict[str, Floats]:
