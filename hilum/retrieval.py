@@ -195,15 +195,21 @@ class Section:
         self._candidate_traits, self._sentence_traits = _Read(self.candidates), _Read(self.sentences)
 
     @cached_property
-    def _held_NS(self) -> Floats:
-        """Which reports hold which of the sentences."""
-        place = {sentence: column for column, sentence in enumerate(self.sentences)}
-        held_NS = np.zeros((len(self._texts), len(self.sentences)))
-        for row, text in enumerate(self._texts):
-            for sentence in floors.sentences(text):
-                if sentence in place:
-                    held_NS[row, place[sentence]] = 1.0
-        return held_NS
+    def _held_SN(self) -> sparse.csr_array:
+        """Which of the sentences are held by which reports."""
+        place = {sentence: row for row, sentence in enumerate(self.sentences)}
+        held = sorted(
+            {
+                (place[sentence], column)
+                for column, text in enumerate(self._texts)
+                for sentence in floors.sentences(text)
+                if sentence in place
+            }
+        )
+        rows, columns = zip(*held, strict=True) if held else ((), ())
+        return sparse.csr_array(
+            (np.ones(len(held)), (rows, columns)), shape=(len(self.sentences), len(self._texts))
+        )
 
     def draft(
         self, weights_N: Floats, head: Worth, config: RetrievalConfig, others: Iterable[str] = ()
@@ -217,16 +223,27 @@ class Section:
         weight_N = weights_N[self.rows] + (1.0 - weights_N[self.rows].sum()) / len(self.rows)
         given = self._expected.given(weight_N)
 
-        def worth(sentences: Sequence[str]) -> float:
-            return given.of_bag(self._pieces.bag(sentences)) + config.agreement * head.of(sentences)
+        stated: dict[tuple[str, ...], float] = {}
+
+        def worth(texts: Sequence[Sequence[str]]) -> Floats:
+            counted = self._expected.counted_of(self._pieces.count(texts))
+            # What a text states does not depend on the order of its sentences, of which many are tried.
+            keys = [tuple(sorted(sentences)) for sentences in texts]
+            for key in keys:
+                if key not in stated:
+                    stated[key] = head.of(key)
+            return given.cider_d_of(counted) + config.agreement * np.array([stated[key] for key in keys])
 
         best, value = "", -math.inf
         if self.candidates:
             worth_C = given.cider_d_of(self._counted) + config.agreement * self._candidate_traits.worth(head)
             first = int(np.argmax(worth_C))
             best, value = self.candidates[first], float(worth_C[first])
-        for text in dict.fromkeys(others):
-            if text and (here := worth(floors.sentences(text))) > value + 1e-9:
+        drafts = [text for text in dict.fromkeys(others) if text]
+        for text, here in zip(
+            drafts, worth([floors.sentences(text) for text in drafts]).tolist(), strict=True
+        ):
+            if here > value + 1e-9:
                 best, value = text, here
         if not config.sentences or not best:
             return best
@@ -237,7 +254,7 @@ class Section:
     def _shortlist(self, weight_N: Floats, head: Worth, config: RetrievalConfig) -> list[str]:
         """The sentences from which a draft is composed: those with the most appeal, and of those that state a called
         finding the ``config.each`` with the most."""
-        appeal_S = (self._held_NS.T @ weight_N) * CIDER_A_SENTENCE
+        appeal_S = (self._held_SN @ weight_N) * CIDER_A_SENTENCE
         appeal_S += config.agreement * self._sentence_traits.worth(head)
         order = np.argsort(-appeal_S, kind="stable")
         taken = dict.fromkeys(order[: config.sentences].tolist())

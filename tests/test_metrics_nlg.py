@@ -186,20 +186,25 @@ def test_different_numbers_of_reports_are_refused() -> None:
         nlg.count(nlg.References(("a", "b")), ["a"])
 
 
+sentence = st.lists(st.sampled_from(["a", "b", "c", "d", "."]), min_size=1, max_size=6).map(" ".join)
+
+
 @given(
     st.lists(st.text("abc .", max_size=30), min_size=1, max_size=4),
-    st.lists(
-        st.lists(st.sampled_from(["a", "b", "c", "d", "."]), min_size=1, max_size=6).map(" ".join), max_size=6
-    ),
+    st.lists(st.lists(sentence, max_size=6), max_size=4),
 )
 @settings(deadline=None, max_examples=200)
-def test_a_text_in_pieces_is_counted_as_the_whole(references: list[str], sentences: list[str]) -> None:
+def test_texts_in_pieces_are_counted_as_the_whole(references: list[str], texts: list[list[str]]) -> None:
     counted = nlg.References(tuple(references))
     pieces = nlg.Pieces(counted)
     for _ in range(2):  # the second time from what it has kept
-        whole, found = nlg.bag(counted, " ".join(sentences)), pieces.bag(sentences)
-        order = np.argsort(whole.columns_M)
-        assert found.columns_M.tolist() == whole.columns_M[order].tolist()
-        assert found.counts_M.tolist() == whole.counts_M[order].tolist()
-        assert found.norm_4 == pytest.approx(whole.norm_4)
-        assert (found.words, found.guess_4.tolist()) == (whole.words, whole.guess_4.tolist())
+        found = pieces.count(texts)
+        assert len(found.norm_T4) == len(found.words_T) == len(texts)
+        assert found.text_E.tolist() == sorted(found.text_E.tolist())
+        for row, sentences in enumerate(texts):
+            whole, own = nlg.bag(counted, " ".join(sentences)), found.text_E == row
+            order = np.argsort(whole.columns_M)
+            assert found.columns_E[own].tolist() == whole.columns_M[order].tolist()
+            assert found.counts_E[own].tolist() == whole.counts_M[order].tolist()
+            assert found.norm_T4[row] == pytest.approx(whole.norm_4)
+            assert found.words_T[row] == len(whole.words)

@@ -8,10 +8,9 @@ each text is to count its n-grams.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from dataclasses import dataclass, field
 from functools import cached_property
-from itertools import groupby
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,7 +18,7 @@ from scipy import sparse
 
 from hilum.metrics import nlg
 from hilum.metrics.intervals import Floats
-from hilum.metrics.nlg import ORDERS, Bag, References
+from hilum.metrics.nlg import ORDERS, Bags, References
 
 
 class Expected:
@@ -38,7 +37,7 @@ class Expected:
     def steps(self) -> tuple[sparse.csr_array, NDArray[np.intp]]:
         """(gain_RN, row_KG). A step is an n-gram's k-th occurrence, where some reference has as many. Of each: what a
         text gains by it against each reference, before the text's own length and norm are counted; and the row of
-        each n-gram's step k, R where no reference has so many."""
+        each n-gram's step k. The last row is empty: of the steps that no reference has."""
         references = self.references
         counts_NG = references.counts_NG
         reference = np.repeat(np.arange(len(references)), np.diff(counts_NG.indptr))
@@ -59,39 +58,34 @@ class Expected:
         row_R, reference_R, gain_R = (
             (np.concatenate(part) for part in zip(*entries, strict=True)) if entries else ([], [], [])
         )
-        gain_RN = sparse.csr_array((gain_R, (row_R, reference_R)), shape=(rows, len(references)))
+        gain_RN = sparse.csr_array((gain_R, (row_R, reference_R)), shape=(rows + 1, len(references)))
         return gain_RN, np.where(row_KG < 0, rows, row_KG)
 
     def counted(self, texts: Sequence[str]) -> Counted:
         """``texts`` ready to be scored together, under any weights."""
-        bags = [nlg.bag(self.references, text) for text in texts]
-        by_length = sorted(range(len(bags)), key=lambda index: len(bags[index].words))
-        steps = {index: self.steps_of(bags[index]) for index in by_length}
-        slots = [order + ORDERS * index for index, (_, order) in steps.items()]
-        return Counted(
-            rows=tuple(
-                (length, np.concatenate([steps[index][0] for index in some]))
-                for length, some in groupby(by_length, key=lambda index: len(bags[index].words))
-            ),
-            slot_E=np.concatenate([np.zeros(0, dtype=np.intp), *slots]),
-            norm_T4=np.array([_norm(one) for one in bags]).reshape(-1, ORDERS),
-        )
+        return self.counted_of(nlg.Pieces(self.references).count([[text] for text in texts]))
 
-    def steps_of(self, one: Bag) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-        """The steps of a text as rows of ``steps``, and the order (from 0) of each one's n-gram."""
+    def counted_of(self, bags: Bags) -> Counted:
+        """The same of texts that are counted already, against these references."""
         _, row_KG = self.steps
-        rows = [np.zeros(0, dtype=np.intp)]
-        columns = [np.zeros(0, dtype=np.intp)]
-        for step in range(min(len(row_KG), int(one.counts_M.max(initial=0)))):
-            reached = one.columns_M[one.counts_M > step]
-            rows.append(row_KG[step, reached])
-            columns.append(reached)
-        return np.concatenate(rows), self.references.order_G[np.concatenate(columns)]
+        by_length = np.argsort(bags.words_T[bags.text_E], kind="stable")
+        columns_E, counts_E = bags.columns_E[by_length], bags.counts_E[by_length]
+        slot_E = bags.text_E[by_length] * ORDERS + self.references.order_G[columns_E]
+        length_E = bags.words_T[bags.text_E][by_length]
+        rows: list[tuple[int, NDArray[np.intp]]] = []
+        slots = [np.zeros(0, dtype=np.intp)]
+        for step in range(min(len(row_KG), int(counts_E.max(initial=0)))):
+            reached = counts_E > step
+            starts = np.flatnonzero(np.diff(length_E[reached], prepend=-1))
+            parts = np.split(row_KG[step, columns_E[reached]], starts[1:])
+            rows += zip(length_E[reached][starts].tolist(), parts, strict=True)
+            slots.append(slot_E[reached])
+        return Counted(tuple(rows), np.concatenate(slots), np.where(bags.norm_T4 == 0, 1.0, bags.norm_T4))
 
 
 @dataclass(frozen=True, slots=True)
 class Counted:
-    """T texts, counted: their E steps as rows, those of each length (in words) together; each step's slot (text and
+    """T texts, counted: their E steps as rows, in parts of texts of one length (in words); each step's slot (text and
     order), in that order; and norms."""
 
     rows: tuple[tuple[int, NDArray[np.intp]], ...]
@@ -109,29 +103,21 @@ class Weighted:
 
     def cider_d(self, text: str) -> float:
         """The weighted sum of CIDEr-D of ``text`` (split at white space) against each reference."""
-        return self.of_bag(nlg.bag(self.prepared.references, text))
-
-    def of_bag(self, one: Bag) -> float:
-        """The same of a text that is counted already, against these references."""
-        rows, order = self.prepared.steps_of(one)
-        total_4 = np.bincount(order, self._gains(len(one.words))[rows], minlength=ORDERS)
-        return float(10 * (total_4 / _norm(one)).mean())
+        return float(self.cider_d_of(self.prepared.counted([text]))[0])
 
     def cider_d_of(self, texts: Counted) -> Floats:
         """The same of many texts at once, (T,)."""
-        gains = [self._gains(length)[row_E] for length, row_E in texts.rows]
+        self._prepare({length for length, _ in texts.rows})
+        gains = [self._by_length[length][row_E] for length, row_E in texts.rows]
         gain_E = np.concatenate([np.zeros(0), *gains])
         total = np.bincount(texts.slot_E, gain_E, minlength=texts.norm_T4.size)
         return np.asarray(10 * (total.reshape(-1, ORDERS) / texts.norm_T4).mean(1))
 
-    def _gains(self, words: int) -> Floats:
-        """What each step is worth to a text of so many words; the last, a step that no reference has, nothing."""
-        if words not in self._by_length:
-            gain_RN, _ = self.prepared.steps
-            there_N = self.weights_N * nlg.length_penalty(words, self.prepared.references.length_N)
-            self._by_length[words] = np.append(gain_RN @ there_N, 0.0)
-        return self._by_length[words]
-
-
-def _norm(one: Bag) -> Floats:
-    return np.where(one.norm_4 == 0, 1.0, one.norm_4)
+    def _prepare(self, lengths: Set[int]) -> None:
+        """What each step is worth to texts of so many words."""
+        new = sorted(lengths - self._by_length.keys())
+        if new:
+            length_N = self.prepared.references.length_N
+            penalty_LN = np.stack([nlg.length_penalty(words, length_N) for words in new])
+            gain_RL = self.prepared.steps[0] @ (penalty_LN * self.weights_N).T
+            self._by_length.update(zip(new, gain_RL.T, strict=True))

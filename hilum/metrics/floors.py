@@ -26,6 +26,8 @@ from hilum.text.findings import NO_FINDING, OBSERVATIONS
 
 Labeller = Callable[[str], Mapping[str, Finding]]
 Score = Callable[[tuple[str, ...]], float]
+Scores = Callable[[Sequence[tuple[str, ...]]], Sequence[float] | Floats]
+"""What each of many sentence lists is worth."""
 CANDIDATES = 60
 """How many sentences, the commonest first, a constant is made of."""
 LONGEST = 12
@@ -150,7 +152,11 @@ def constants(
             candidates, starts = ranked[:CANDIDATES], [tuple(sentences(commonest(train)))]
             score = _text_scorer(scorer, metric)
         starts.append(max(((sentence,) for sentence in candidates), key=score))
-        parts, value = max((climb(candidates, score, start) for start in starts if start), key=_second)
+
+        def scores(lists: Sequence[tuple[str, ...]], score: Score = score) -> list[float]:
+            return [score(parts) for parts in lists]
+
+        parts, value = max((climb(candidates, scores, start) for start in starts if start), key=_second)
         found[name] = Constant(" ".join(parts), metric, value)
     return found
 
@@ -187,16 +193,16 @@ def _clinical_scorer(validation: Sequence[str], label: Labeller) -> Score:
     return score
 
 
-def climb(candidates: Sequence[str], score: Score, start: tuple[str, ...]) -> tuple[tuple[str, ...], float]:
-    """The best sentence list that hill climbing finds from ``start``, and its score."""
-    best, value = start, score(start)
+def climb(candidates: Sequence[str], scores: Scores, start: tuple[str, ...]) -> tuple[tuple[str, ...], float]:
+    """The best sentence list that hill climbing finds from ``start``, and its score; of equals the first."""
+    best, value = start, float(scores([start])[0])
     for neighbours in (_longer, _neighbours):
-        while True:
-            trials = ((score(parts), parts) for parts in neighbours(best, candidates))
-            top, parts = max(trials, key=lambda trial: trial[0], default=(value, best))
-            if top <= value + 1e-9:
+        while trials := neighbours(best, candidates):
+            found = scores(trials)
+            first = int(np.argmax(found))
+            if found[first] <= value + 1e-9:
                 break
-            best, value = parts, top
+            best, value = trials[first], float(found[first])
     return best, value
 
 

@@ -19,6 +19,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -148,49 +149,86 @@ def bag(references: References, text: str) -> Bag:
     return Bag(columns_M, counts_M, np.sqrt(squares_4), guess_4, words)
 
 
+@dataclass(frozen=True, slots=True)
+class Bags:
+    """T texts, counted against a reference set: their E different known n-grams, text by text (``text_E``,
+    ``columns_E``, ``counts_E``), each text's tf-idf lengths and how many words it has."""
+
+    text_E: NDArray[np.intp]
+    columns_E: NDArray[np.int64]
+    counts_E: NDArray[np.int64]
+    norm_T4: Floats
+    words_T: NDArray[np.int64]
+
+
+class _Piece(NamedTuple):
+    columns: NDArray[np.int64]
+    words: int
+    first: Ngram
+    last: Ngram
+
+
 class Pieces:
-    """Counts texts that are put together of the same sentences, as a search does: ``bag`` of such a text, but the
-    n-grams inside a sentence, and those across an edge between two, are looked up once."""
+    """Counts texts that are put together of the same sentences, as a search does, many at once: the n-grams inside a
+    sentence, and those across an edge between two, are looked up once."""
 
     def __init__(self, references: References) -> None:
         self._references = references
         self._unseen: dict[Ngram, int] = {}
-        self._inside: dict[str, tuple[list[str], list[int]]] = {}
-        self._across: dict[tuple[Ngram, Ngram], list[int]] = {}
+        self._inside: dict[str, _Piece] = {}
+        self._across: dict[tuple[Ngram, Ngram], NDArray[np.int64]] = {}
 
-    def bag(self, sentences: Sequence[str]) -> Bag:
-        """``bag(references, " ".join(sentences))``."""
-        words: list[str] = []
-        columns: list[int] = []
-        for sentence in sentences:
-            inside = self._inside.get(sentence)
-            if inside is None:
-                own = sentence.split()
-                inside = self._inside[sentence] = (own, self._columns(ngrams(own)))
-            # What crosses the edge begins in the last three words before it and ends in the first three behind it.
-            edge = (tuple(words[1 - ORDERS :]), tuple(inside[0][: ORDERS - 1]))
-            across = self._across.get(edge)
-            if across is None:
-                before, behind = edge
-                across = self._columns(ngrams(before + behind) - ngrams(before) - ngrams(behind))
-                self._across[edge] = across
-            columns += across
-            words += inside[0]
-            columns += inside[1]
-        found, times = np.unique(np.array(columns, dtype=np.int64), return_counts=True)
+    def count(self, texts: Sequence[Sequence[str]]) -> Bags:
+        """What ``bag(references, " ".join(sentences))`` counts, of the sentences of each text."""
+        parts, sizes, lengths = [np.zeros(0, dtype=np.int64)], [0], []
+        for number, sentences in enumerate(texts, 1):
+            last: Ngram = ()
+            words = 0
+            for sentence in sentences:
+                piece = self._inside.get(sentence) or self._read(sentence)
+                # What crosses the edge begins in the last three words before it and ends in the first three behind.
+                edge = (last, piece.first)
+                across = self._across.get(edge)
+                if across is None:
+                    across = self._across[edge] = self._crossing(*edge)
+                parts += (across, piece.columns)
+                sizes += (number, number)
+                last = (last + piece.last)[1 - ORDERS :]
+                words += piece.words
+            lengths.append(words)
+        text_P = np.repeat(np.array(sizes), [len(part) for part in parts]) - 1
         known = len(self._references.idf_G)
-        seen = int(np.searchsorted(found, known))
-        columns_M, counts_M = found[:seen], times[:seen].astype(np.float64)
-        squares_4 = ((counts_M * self._references.idf_G[columns_M]) ** 2) @ self._references.orders_G4[
-            columns_M
-        ]
-        order = (found[seen:] - known) % ORDERS
-        squares_4 += np.bincount(order, (times[seen:] * self._references.unseen_idf) ** 2, minlength=ORDERS)
-        guess_4 = np.maximum(0.0, len(words) - np.arange(ORDERS))
-        return Bag(columns_M, counts_M, np.sqrt(squares_4), guess_4, words)
+        order_C = np.append(self._references.order_G, np.arange(ORDERS * len(self._unseen)) % ORDERS)
+        idf_C = np.append(
+            self._references.idf_G, np.full(ORDERS * len(self._unseen), self._references.unseen_idf)
+        )
+        key_P = np.sort(text_P * len(order_C) + np.concatenate(parts))
+        starts = np.flatnonzero(np.diff(key_P, prepend=-1))
+        counts_E = np.diff(starts, append=len(key_P))
+        text_E, columns_E = np.divmod(key_P[starts], max(len(order_C), 1))
+        squares = np.bincount(
+            text_E * ORDERS + order_C[columns_E], (counts_E * idf_C[columns_E]) ** 2, ORDERS * len(texts)
+        )
+        seen = columns_E < known
+        return Bags(
+            text_E[seen],
+            columns_E[seen],
+            counts_E[seen],
+            np.sqrt(squares).reshape(-1, ORDERS),
+            np.array(lengths),
+        )
 
-    def _columns(self, grams: Counter[Ngram]) -> list[int]:
-        return [self._column(gram) for gram in grams.elements()]
+    def _read(self, sentence: str) -> _Piece:
+        own = tuple(sentence.split())
+        columns = self._columns(ngrams(own))
+        self._inside[sentence] = piece = _Piece(columns, len(own), own[: ORDERS - 1], own[1 - ORDERS :])
+        return piece
+
+    def _crossing(self, before: Ngram, behind: Ngram) -> NDArray[np.int64]:
+        return self._columns(ngrams(before + behind) - ngrams(before) - ngrams(behind))
+
+    def _columns(self, grams: Counter[Ngram]) -> NDArray[np.int64]:
+        return np.array([self._column(gram) for gram in grams.elements()], dtype=np.int64)
 
     def _column(self, gram: Ngram) -> int:
         """Its column; behind the last, one of its own, which says its order."""
