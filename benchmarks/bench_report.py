@@ -1,56 +1,106 @@
 """How long a report of one study takes beside its encoder's bare forward passes: goal, at most 1.3 times.
 
-    python benchmarks/bench_report.py [--threads 2] [--words 45] [--repeats 5] [--films A.png B.png]
+    python benchmarks/bench_report.py [--recipes openi openi-densenet] [--run RUN …] [--threads 2] [--words 45]
+        [--repeats 5] [--films A.png B.png]
 
-Prints one JSON object. Random weights of the recipe ``openi``'s shape, drafts held at ``--words`` words, on two
-films (made ones unless given). In one process and in turns: the encoder's bare passes over both films by PyTorch and
-by ONNX Runtime, and ``Reporter.report`` by each with the recipe's search (3 beams, 16 samples), with beams alone and
-greedily. The least of the repeats, by the clock and by processor time. Ratios are given against the bare passes of
-the same backend and against those of PyTorch.
+Prints one JSON object. Of each recipe a run of random weights in its shape, that drafts as the recipe does: three
+beams held at ``--words`` words, and the report composed with a made bank of 2,000 training reports; of each ``--run``
+that run as it is. Two films (made ones unless given). In one process and in turns, for PyTorch and ONNX Runtime: the
+encoder's bare passes over both films, ``Reporter.report``, and the same without the bank (the decoder's own
+draft). The least of the repeats, by the clock and by processor time. Ratios are given against the bare passes of the
+same backend. ``parts_s`` is where the time of one report goes, by the clock, in the turn that took least.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import random
 import tempfile
 import time
-from collections.abc import Callable
+from collections import defaultdict
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
+from unittest import mock
 
 import cv2
 import numpy as np
 import torch
 from torch import nn
 
-from hilum import backend, checkpoints
+from hilum import allocator, backend, checkpoints, choice, explain, reporter, retrieval
 from hilum.data.targets import HEAD_FINDINGS
 from hilum.models.report_model import ReportModel
-from hilum.recipes import openi
+from hilum.recipes import RECIPES
 from hilum.reporter import Reporter
+from hilum.retrieval import Bank
 from hilum.study import Projection, Study, View
+from hilum.text.findings import NO_FINDING
 from hilum.text.tokenizer import END, Tokenizer
 
 LIMIT = 1.3
+REPORTS, WORDS = 2000, 950
+"""The bank and the vocabulary are about as large as those of Open-i's training part."""
+NORMAL = (
+    "the heart is normal in size .", "the lungs are clear .", "no pleural effusion .", "there is no pneumothorax .",
+    "no focal consolidation is seen .", "the mediastinum is within normal limits .", "no acute bony abnormality .",
+    "no acute disease .", "heart size and mediastinal contours are normal .", "lungs are clear bilaterally .",
+)  # fmt: skip
+ABNORMAL = (
+    "pleural effusion", "pneumothorax", "consolidation", "atelectasis", "opacity", "nodule", "calcified granuloma",
+    "pulmonary edema", "cardiomegaly", "hiatal hernia", "rib fracture", "scarring",
+)  # fmt: skip
+DEGREES, SIDES = ("a small", "a mild", "a large", "a stable appearing"), ("left", "right", "bilateral")
+PARTS: tuple[tuple[object, str, str], ...] = (
+    (reporter, "read_film", "films read"),
+    (reporter, "assess", "quality gate"),
+    (reporter, "beam_search", "beam search"),
+    (retrieval.Evidence, "draft", "evidence"),
+    (choice.Chooser, "choose", "choice"),
+    (explain, "words", "explaining pass"),
+    (explain, "region_maps", "region maps"),
+)
 
 
-def made_run(words: int) -> checkpoints.Run:
-    """A run of random weights whose drafts are ``words`` long."""
-    tokenizer = Tokenizer.train([" ".join(f"word{number}" for number in range(1500)) + " ."], min_count=1)
+def made_reports(count: int, seed: int) -> list[tuple[str, str]]:
+    """Findings and impression of so many reports, four to seven sentences and one or two, some abnormal."""
+    rng = random.Random(seed)
+
+    def sentence() -> str:
+        if rng.random() < 0.75:
+            return rng.choice(NORMAL)
+        return f"there is {rng.choice(DEGREES)} {rng.choice(SIDES)} {rng.choice(ABNORMAL)} ."
+
+    def section(least: int, most: int) -> str:
+        return " ".join(sentence() for _ in range(rng.randint(least, most)))
+
+    return [(section(4, 7), section(1, 2)) for _ in range(count)]
+
+
+def made_run(recipe: str, words: int) -> checkpoints.Run:
+    """A run of random weights whose decoder's drafts are ``words`` long."""
+    config = RECIPES[recipe]()
+    texts = made_reports(REPORTS, 0)
+    filling = " ".join(f"word{number}" for number in range(WORDS))
+    tokenizer = Tokenizer.train([*(" ".join(text) for text in texts), f"{filling} ."], min_count=1)
     torch.manual_seed(0)
-    shape = replace(openi().model, vocabulary=len(tokenizer), findings=HEAD_FINDINGS)
+    shape = replace(config.model, vocabulary=len(tokenizer), findings=HEAD_FINDINGS)
     model = ReportModel(shape).eval()
     out = model.decoder.out
     assert isinstance(out, nn.Linear)
     with torch.no_grad():
         out.weight.mul_(4.0)
         out.bias[END] = -20.0
+    called = {name: (0.2, 0.75) for name in HEAD_FINDINGS if "/" not in name}
     info = checkpoints.RunInfo(
-        name="made", model=shape, search=replace(openi().search, max_tokens=words), trained_on="nothing",
-        data_sha256="0" * 64, split="none", simulated=False, thresholds={},
+        name=recipe, model=shape, search=replace(config.search, max_tokens=words), trained_on="nothing",
+        data_sha256="0" * 64, split="none", simulated=False, thresholds=called, retrieval=config.retrieval,
     )  # fmt: skip
-    return checkpoints.Run(info, model, tokenizer)
+    read = np.random.default_rng(0).uniform(0.02, 0.98, (REPORTS, len(HEAD_FINDINGS)))
+    assert NO_FINDING in called
+    return checkpoints.Run(info, model, tokenizer, bank=Bank.of(texts, read))
 
 
 def made_films(folder: Path) -> list[Path]:
@@ -62,71 +112,108 @@ def made_films(folder: Path) -> list[Path]:
     return paths
 
 
+@contextmanager
+def watched(spent: dict[str, float]) -> Iterator[None]:
+    """While ``PARTS`` are called: adds up the seconds of each."""
+
+    def timed(call: Callable[..., object], part: str) -> Callable[..., object]:
+        def watched_call(*given: object, **named: object) -> object:
+            started = time.perf_counter()
+            try:
+                return call(*given, **named)
+            finally:
+                spent[part] += time.perf_counter() - started
+
+        return watched_call
+
+    patches = [
+        mock.patch.object(owner, name, timed(getattr(owner, name), part)) for owner, name, part in PARTS
+    ]
+    for patch in patches:
+        patch.start()
+    try:
+        yield
+    finally:
+        for patch in patches:
+            patch.stop()
+
+
+def measure(run: checkpoints.Run, files: list[Path], cache: Path, repeats: int) -> dict[str, object]:
+    """Times and ratios of one run; see the module."""
+    sees = {name: backend.choose(name, run.model, cache) for name in ("torch", "onnx")}
+    views = [
+        View(path.stem, projection, str(path.resolve()))
+        for path, projection in zip(files, (Projection.FRONTAL, Projection.LATERAL), strict=True)
+    ]
+    study = Study("one", tuple(views))
+    side = run.info.model.image_size
+    films = torch.rand(2, side, side)
+    tasks: dict[str, Callable[[], object]] = {}
+    for name, sees_ in sees.items():
+
+        def bare(see: Callable[[torch.Tensor], torch.Tensor] = sees_.see) -> object:
+            return see(films)
+
+        whole, plain = Reporter(run, sees_), Reporter(replace(run, bank=None), sees_)
+        tasks[f"bare_{name}"] = bare
+        tasks[f"report_{name}"] = lambda whole=whole: whole.report(study)  # type: ignore[misc]
+        tasks[f"report_{name}_without_bank"] = lambda plain=plain: plain.report(study)  # type: ignore[misc]
+    least = {name: (float("inf"), float("inf")) for name in tasks}
+    parts: dict[str, dict[str, float]] = {}
+    with torch.inference_mode():
+        for repeat in range(repeats + 1):  # the first one allocates
+            for name, task in tasks.items():
+                spent: dict[str, float] = defaultdict(float)
+                with watched(spent):
+                    started, used = time.perf_counter(), time.process_time()
+                    task()
+                    taken = time.perf_counter() - started, time.process_time() - used
+                if not repeat:
+                    continue
+                if taken[0] < least[name][0] and name.startswith("report"):
+                    parts[name] = dict(spent)
+                least[name] = min(least[name][0], taken[0]), min(least[name][1], taken[1])
+    ratios = {
+        f"{name}_over_bare": {
+            "clock": least[name][0] / least[f"bare_{name.split('_')[1]}"][0],
+            "processor": least[name][1] / least[f"bare_{name.split('_')[1]}"][1],
+            "limit": LIMIT,
+        }
+        for name in least
+        if name.startswith("report_")
+    }
+    shown = {name: {"clock_s": clock, "processor_s": used} for name, (clock, used) in least.items()}
+    return {
+        "encoder": run.info.model.encoder,
+        "pixels": side,
+        "least": shown,
+        "parts_s": parts,
+        "ratios": ratios,
+    }
+
+
 def main() -> None:
     """The command; see the module."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
+    parser.add_argument("--recipes", nargs="*", default=["openi", "openi-densenet"], choices=list(RECIPES))
+    parser.add_argument("--run", type=Path, nargs="*", default=[])
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--words", type=int, default=45)
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--films", type=Path, nargs=2)
     given = parser.parse_args()
     torch.set_num_threads(given.threads)
-    run = made_run(given.words)
-    base = run.info.search
-    searches = {
-        "recipe": base,
-        "beams": replace(base, samples=0),
-        "greedy": replace(base, samples=0, beams=1),
-    }
+    allocator.keep_freed_memory()  # as `hilum report` does
+    runs = {name: made_run(name, given.words) for name in given.recipes}
+    runs |= {str(folder): checkpoints.load(folder) for folder in given.run}
     with tempfile.TemporaryDirectory() as folder:
         files = given.films or made_films(Path(folder))
-        sees = {"torch": backend.choose("torch", run.model)}
-        sees["onnx"] = backend.choose("onnx", run.model, Path(folder) / "cache")
-        views = [
-            View(path.stem, projection, str(path.resolve()))
-            for path, projection in zip(files, (Projection.FRONTAL, Projection.LATERAL), strict=True)
-        ]
-        study = Study("one", tuple(views))
-        side = run.info.model.image_size
-        films = torch.rand(2, side, side)
-
-        def bare(name: str) -> Callable[[], object]:
-            return lambda: sees[name].see(films)
-
-        def whole(name: str, search: str) -> Callable[[], object]:
-            info = replace(run.info, search=searches[search])
-            reporter = Reporter(checkpoints.Run(info, run.model, run.tokenizer), sees[name])
-            return lambda: reporter.report(study)
-
-        tasks = {f"bare_{name}": bare(name) for name in sees}
-        tasks |= {f"report_{name}_{search}": whole(name, search) for name in sees for search in searches}
-        least = {name: (float("inf"), float("inf")) for name in tasks}
-        with torch.inference_mode():
-            for repeat in range(given.repeats + 1):  # the first one allocates
-                for name, task in tasks.items():
-                    started, used = time.perf_counter(), time.process_time()
-                    task()
-                    spent = time.perf_counter() - started, time.process_time() - used
-                    if repeat:
-                        least[name] = min(least[name][0], spent[0]), min(least[name][1], spent[1])
-    ratios = {}
-    for name in least:
-        if name.startswith("report_"):
-            own = f"bare_{name.split('_')[1]}"
-            for against in dict.fromkeys((own, "bare_torch")):
-                ratios[f"{name}_over_{against}"] = {
-                    "clock": least[name][0] / least[against][0],
-                    "processor": least[name][1] / least[against][1],
-                    "limit": LIMIT,
-                }
-    shown = {name: {"clock_s": clock, "processor_s": used} for name, (clock, used) in least.items()}
-    print(
-        json.dumps(
-            {"threads": given.threads, "words": given.words, "least": shown, "ratios": ratios}, indent=1
-        )
-    )
+        found = {
+            name: measure(run, files, Path(folder) / "cache", given.repeats) for name, run in runs.items()
+        }
+    print(json.dumps({"threads": given.threads, "words": given.words, "runs": found}, indent=1))
 
 
 if __name__ == "__main__":

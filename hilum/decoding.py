@@ -230,12 +230,16 @@ def _collect(
         return hypothesis.finished, rank(hypothesis, config)
 
     weight = tokens_BKT.shape[-1] ** config.length_power
-    ends_E2 = (scores_BK > -torch.inf).nonzero().tolist()
-    scores = scores_BK.tolist()
-    for row, beam in ends_E2:
-        best, score = found[active[row]], scores[row][beam]
+    ends = [
+        (row, beam, score)
+        for row, scores_K in enumerate(scores_BK.tolist())
+        for beam, score in enumerate(scores_K)
+        if open_[row] and score > -torch.inf
+    ]
+    for row, beam, score in ends:
+        best = found[active[row]]
         full = len(best) == config.beams
-        if not open_[row] or (full and (finished, score / weight) <= order(best[-1])):
+        if full and (finished, score / weight) <= order(best[-1]):
             continue
         tokens = tuple(tokens_BKT[row, beam, 1:].tolist())
         best.append(Hypothesis(tokens, score, finished))
@@ -256,8 +260,8 @@ def _allowed(
     log_probs_RV: Tensor, tokens_RT: Tensor, config: SearchConfig, banned_BV: Tensor | None
 ) -> Tensor:
     """``log_probs_RV``, changed in place: what may not be said is not likely at all."""
-    for token in config.forbidden:
-        log_probs_RV[:, token] = -torch.inf
+    forbidden = torch.tensor(config.forbidden, dtype=torch.long, device=log_probs_RV.device)
+    log_probs_RV.index_fill_(1, forbidden, -torch.inf)
     if banned_BV is not None:
         log_probs_BKV = log_probs_RV.view(len(banned_BV), -1, log_probs_RV.shape[-1])
         log_probs_BKV.masked_fill_(banned_BV.unsqueeze(1), -torch.inf)

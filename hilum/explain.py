@@ -182,7 +182,7 @@ def region_maps(
                 view=name,
                 box=placement.cells_to_file(cells, grid, grid),
                 weight=weight,
-                grid=tuple(tuple(float(value) for value in row) for row in view_hw),
+                grid=tuple(map(tuple, view_hw.tolist())),
                 extent=placement.extent(),
             )
         )

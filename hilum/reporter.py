@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
@@ -29,7 +30,7 @@ from hilum.data.batches import (
 )
 from hilum.data.films import Films, load_films, quantise, true_aspect
 from hilum.data.manifest import Dataset
-from hilum.decoding import beam_search, rescored, sample
+from hilum.decoding import Hypothesis, beam_search, rescored, sample
 from hilum.device import CPU
 from hilum.diagnoses import diagnoses
 from hilum.errors import ImageError, InputError, RunError
@@ -223,9 +224,7 @@ class Reporter:
                     map_N, kind = attention_N, MapKind.ATTENTION
                 log_prob = float(said.log_prob_T[span.start : span.stop].sum())
                 sentences.append(Sentence(text, span.section, log_prob, regions(map_N), share, kind))
-            estimates = self._estimates(
-                probabilities_BF[index].tolist(), {name: regions(map_N) for name, map_N in evidence.items()}
-            )
+            estimates = self._estimates(probabilities_BF[index].tolist(), evidence, regions)
             text = " ".join(sentence.text for sentence in sentences)
             drafts.append(
                 Draft(
@@ -257,7 +256,8 @@ class Reporter:
             if self._evidence is not None:
                 drafts = [one.tokens for one in some]
                 tokens = self._evidence.draft(logits_F.double().cpu().numpy(), head, drafts)
-                some = rescore([tokens], True)  # noqa: PLW2901
+                # It stands alone: how likely it is, nobody asks before the pass that explains it.
+                some = [Hypothesis(tuple(tokens), math.nan, True)]  # noqa: PLW2901
             chosen.append(self._chooser.choose(some, head, rescore))
         return chosen
 
@@ -335,8 +335,9 @@ class Reporter:
         return told_F
 
     def _estimates(
-        self, probabilities: Sequence[float], regions: Mapping[str, tuple[RegionMap, ...]]
-    ) -> dict[str, FindingEstimate]:
+        self, probabilities: Sequence[float], evidence: Mapping[str, NDArray[np.float32]],
+        regions: Callable[[NDArray[np.float32]], tuple[RegionMap, ...]],
+    ) -> dict[str, FindingEstimate]:  # fmt: skip
         estimates = {}
         for name, probability in zip(self.run.info.model.findings, probabilities, strict=True):
             state = None
@@ -347,7 +348,7 @@ class Reporter:
                 elif probability < absent_below:
                     state = State.ABSENT
             if "/" not in name:
-                seen = () if state is State.ABSENT else regions.get(name, ())
+                seen = () if state is State.ABSENT or name not in evidence else regions(evidence[name])
                 estimates[name] = FindingEstimate(probability, state, seen)
         return estimates
 

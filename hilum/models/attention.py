@@ -106,7 +106,9 @@ def falling(keys_BNA: Tensor, query_BKA: Tensor, weight_A: Tensor) -> Tensor:
     return falling_BKN
 
 
-def doubled(part: Tensor) -> Tensor:
-    """e^2x of one summand of a tanh's argument. Beyond 40 on either side it is held there, so that it stays finite
-    and above 0 in single precision; where a product is infinite or 0, the tanh is 1 or -1, as it should be."""
-    return torch.exp(2.0 * part.clamp(-40.0, 40.0))
+def doubled(part: Tensor, times: float = 2.0) -> Tensor:
+    """e^2x of one summand of a tanh's argument, given x, or 2x with ``times`` 1. 2x is held between -80 and 80, so
+    that it stays finite and above 0 in single precision; where a product is infinite or 0, the tanh is 1 or -1, as
+    it should be."""
+    twice = part if times == 1.0 else times * part
+    return torch.exp(twice.clamp(-80.0, 80.0))

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from hilum.models.attention import doubled, falling
 from hilum.models.decoders.protocol import State
 from hilum.models.decoders.recurrent import SoftAttentionRNN
-from hilum.models.memory import Memory, masked_softmax
+from hilum.models.memory import Memory
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,8 +20,9 @@ class PreparedRNN:
 
     What a word adds to the gates and to the output layer is a row of a table; what the condition adds is computed
     once a study; all that is multiplied by the same vector is one product. ``State.rows`` are ``inner``'s, and what
-    the next step's attention asks of the hidden one (R, A + 1: query, then gate); ``State.fixed`` are its keys and
-    what the condition adds, (B, G) and (B, E). G is the width of all gates together.
+    the next step's attention asks of the hidden one (R, A + 1: twice the query, then the gate); ``State.fixed`` are
+    its keys, what is absent (B, 1, N), and what the condition adds, (B, G) and (B, E). G is the width of all gates
+    together.
     """
 
     inner: SoftAttentionRNN
@@ -32,6 +33,7 @@ class PreparedRNN:
     told_CE: Tensor
     context_DE: Tensor
     after_HX: Tensor
+    after_X: Tensor
     score_A: Tensor
     out_EV: Tensor
 
@@ -44,23 +46,29 @@ class PreparedRNN:
         told = cell.input_size - embedding - width
         word_GE, context_GD, told_GC = torch.split(cell.weight_ih, [embedding, width, told], 1)
         bias_G = cell.bias_ih + cell.bias_hh
+        size = cell.hidden_size
+        order_G = torch.arange(len(bias_G), device=bias_G.device)
         if isinstance(
             cell, nn.GRUCell
         ):  # its new part reads the hidden one through the reset gate, bias and all
-            new = slice(2 * cell.hidden_size, None)
-            bias_G[new] = cell.bias_ih[new]
+            bias_G[2 * size :] = cell.bias_ih[2 * size :]
+        else:  # the three that are squashed alike stand together
+            order_G = torch.cat([order_G[: 2 * size], order_G[3 * size :], order_G[2 * size : 3 * size]])
         context_ED, told_EC = torch.split(inner.from_context.weight, [width, told], 1)
         return cls(
             inner,
-            gates_VG=torch.addmm(bias_G, inner.embed.weight, word_GE.T),
-            words_VE=inner.embed.weight + inner.from_hidden.bias,
-            known_XG=torch.cat([context_GD, cell.weight_hh], 1).T.contiguous(),
-            told_CG=told_GC.T.contiguous(),
+            gates_VG=torch.addmm(bias_G, inner.embed.weight, word_GE.T)[:, order_G].contiguous(),
+            words_VE=inner.embed.weight.clone(),
+            known_XG=torch.cat([context_GD, cell.weight_hh], 1)[order_G].T.contiguous(),
+            told_CG=told_GC[order_G].T.contiguous(),
             told_CE=told_EC.T.contiguous(),
             context_DE=context_ED.T.contiguous(),
             after_HX=torch.cat(
-                [inner.from_hidden.weight, attend.query.weight, attend.gate.weight]
+                [inner.from_hidden.weight, 2.0 * attend.query.weight, attend.gate.weight]
             ).T.contiguous(),
+            after_X=torch.cat(
+                [inner.from_hidden.bias, bias_G.new_zeros(attend.query.out_features), attend.gate.bias]
+            ),
             score_A=-2.0 * attend.score.weight[0],
             out_EV=inner.out.weight.T.contiguous(),
         )
@@ -73,15 +81,17 @@ class PreparedRNN:
         told_BC = memory.condition_BC
         return State(
             tuple(part.repeat_interleave(beams, 0) for part in (*plain.rows, asked_BX)),
-            (*plain.fixed, told_BC @ self.told_CG, told_BC @ self.told_CE),
+            (*plain.fixed, ~memory.present_BN.unsqueeze(1), told_BC @ self.told_CG, told_BC @ self.told_CE),
         )
 
     @torch.no_grad()
     def step(self, tokens_R: Tensor, state: State, memory: Memory) -> tuple[Tensor, Tensor, State]:
         """See ``Decoder.step``."""
-        keys_BNA, told_BG, told_BE = state.fixed
+        keys_BNA, absent_B1N, told_BG, told_BE = state.fixed
         gates_RG = _added(self.gates_VG.index_select(0, tokens_R), told_BG)
-        deep_RE, context_RD, attention_RN, rows = self._read(gates_RG, state.rows, keys_BNA, memory)
+        deep_RE, context_RD, attention_RN, rows = self._read(
+            gates_RG, state.rows, (keys_BNA, absent_B1N), memory
+        )
         deep_RE = torch.addmm(deep_RE, context_RD, self.context_DE)
         deep_RE = _added(deep_RE.add_(self.words_VE.index_select(0, tokens_R)), told_BE)
         logits_RV = torch.addmm(self.inner.out.bias, deep_RE.tanh_(), self.out_EV)
@@ -91,40 +101,42 @@ class PreparedRNN:
     def forward(self, tokens_BT: Tensor, memory: Memory) -> tuple[Tensor, Tensor]:
         """See ``Decoder.forward``. The output layer runs once over all steps."""
         state = self.start(memory)
-        keys_BNA, told_BG, told_BE = state.fixed
+        keys_BNA, absent_B1N, told_BG, told_BE = state.fixed
         gates_BTG = self.gates_VG[tokens_BT] + told_BG.unsqueeze(1)
         rows, read = state.rows, []
         for gates_BG in gates_BTG.unbind(1):
-            *seen, rows = self._read(gates_BG.contiguous(), rows, keys_BNA, memory)
-            read.append(seen)
+            *found, rows = self._read(gates_BG.contiguous(), rows, (keys_BNA, absent_B1N), memory)
+            read.append(found)
         deep_BTE, context_BTD, attention_BTN = (torch.stack(part, 1) for part in zip(*read, strict=True))
         deep_BTE = deep_BTE + context_BTD @ self.context_DE + self.words_VE[tokens_BT] + told_BE.unsqueeze(1)
         return deep_BTE.tanh_() @ self.out_EV + self.inner.out.bias, attention_BTN
 
     def _read(
-        self, gates_RG: Tensor, rows: tuple[Tensor, ...], keys_BNA: Tensor, memory: Memory
+        self, gates_RG: Tensor, rows: tuple[Tensor, ...], seen: tuple[Tensor, Tensor], memory: Memory
     ) -> tuple[Tensor, Tensor, Tensor, tuple[Tensor, ...]]:
         """What the next hidden state gives the output layer (R, E), context, attention and the next rows.
         ``gates_RG`` holds what word and condition add, and is changed."""
         *own, asked_RX = rows
-        context_RD, attention_RN = self._look(asked_RX, keys_BNA, memory)
+        context_RD, attention_RN = self._look(asked_RX, *seen, memory)
         own = self._advance(gates_RG, context_RD, own)
         deep_RE, asked_RX = self._after(own[0])
         return deep_RE, context_RD, attention_RN, (*own, asked_RX)
 
     def _after(self, hidden_RH: Tensor) -> tuple[Tensor, Tensor]:
         """All that is made of a hidden state alone: for the output layer (R, E), and what the attention asks."""
-        both_RX = hidden_RH @ self.after_HX
+        both_RX = torch.addmm(self.after_X, hidden_RH, self.after_HX)
         size = self.inner.embed.embedding_dim
         return both_RX[:, :size], both_RX[:, size:]
 
-    def _look(self, asked_RX: Tensor, keys_BNA: Tensor, memory: Memory) -> tuple[Tensor, Tensor]:
+    def _look(
+        self, asked_RX: Tensor, keys_BNA: Tensor, absent_B1N: Tensor, memory: Memory
+    ) -> tuple[Tensor, Tensor]:
         """``AdditiveAttention.forward``. That the scores lack what is the same everywhere changes no softmax."""
-        query_BKA = doubled(asked_RX[:, :-1]).view(len(keys_BNA), -1, keys_BNA.shape[2])
+        query_BKA = doubled(asked_RX[:, :-1], 1.0).view(len(keys_BNA), -1, keys_BNA.shape[2])
         scores_BKN = falling(keys_BNA, query_BKA, self.score_A)
-        weights_BKN = masked_softmax(scores_BKN, memory.present_BN.unsqueeze(1))
+        weights_BKN = torch.softmax(scores_BKN.masked_fill_(absent_B1N, -torch.inf), -1)
         context_BKD = torch.bmm(weights_BKN, memory.features_BND)
-        gate_R1 = torch.sigmoid(asked_RX[:, -1:] + self.inner.attend.gate.bias)
+        gate_R1 = torch.sigmoid(asked_RX[:, -1:])
         return context_BKD.flatten(0, 1).mul_(gate_R1), weights_BKN.flatten(0, 1)
 
     def _advance(self, gates_RG: Tensor, context_RD: Tensor, rows: list[Tensor]) -> list[Tensor]:
@@ -140,9 +152,10 @@ class PreparedRNN:
             new_RH = torch.addcmul(gates_RG[:, 2 * size :], reset_RH, heard_RH).tanh_()
             return [torch.lerp(new_RH, hidden_RH, update_RH)]
         gates_RG.addmm_(torch.cat([context_RD, hidden_RH], 1), self.known_XG)
-        input_RH, forget_RH, new_RH, output_RH = gates_RG.chunk(4, 1)
-        cell_RH = torch.addcmul(forget_RH.sigmoid_() * rows[1], input_RH.sigmoid_(), new_RH.tanh_())
-        return [output_RH.sigmoid_() * torch.tanh(cell_RH), cell_RH]
+        size = self.inner.cell.hidden_size
+        input_RH, forget_RH, output_RH = gates_RG[:, : 3 * size].sigmoid_().chunk(3, 1)
+        cell_RH = torch.addcmul(forget_RH * rows[1], input_RH, gates_RG[:, 3 * size :].tanh_())
+        return [output_RH * torch.tanh(cell_RH), cell_RH]
 
 
 def _added(rows: Tensor, told: Tensor) -> Tensor:
