@@ -115,7 +115,7 @@ class Reporter:
         run = checkpoints.load(folder, device)
         return cls(run, backends.choose(backend, run.model))
 
-    @torch.no_grad()
+    @torch.inference_mode()
     def report(self, study: Study, root: Path = Path(), *, any_picture: bool = True) -> Draft:
         """Drafts a report of ``study``, whose views' files are relative to ``root``.
 
@@ -157,7 +157,7 @@ class Reporter:
         placements = [fitted[view.id][1] for view in views]
         return self._drafts([study], [features_GD], [placements], [warnings])[0]
 
-    @torch.no_grad()
+    @torch.inference_mode()
     def report_all(self, dataset: Dataset, studies: Sequence[Study]) -> list[Draft]:
         """Drafts of many studies of a data set, from its cached films and features; same drafts as ``report``."""
         cached = self._films(dataset)

@@ -32,10 +32,12 @@ class PreparedRNN:
     told_CG: Tensor
     told_CE: Tensor
     context_DE: Tensor
+    hidden_H: Tensor
     after_HX: Tensor
     after_X: Tensor
     score_A: Tensor
     out_EV: Tensor
+    out_V: Tensor
 
     @classmethod
     @torch.no_grad()
@@ -48,11 +50,11 @@ class PreparedRNN:
         bias_G = cell.bias_ih + cell.bias_hh
         size = cell.hidden_size
         order_G = torch.arange(len(bias_G), device=bias_G.device)
-        if isinstance(
-            cell, nn.GRUCell
-        ):  # its new part reads the hidden one through the reset gate, bias and all
+        if isinstance(cell, nn.GRUCell):
+            # Its new part reads the hidden state through the reset gate, bias and all.
             bias_G[2 * size :] = cell.bias_ih[2 * size :]
-        else:  # the three that are squashed alike stand together
+        else:
+            # The three gates that are squashed alike stand together.
             order_G = torch.cat([order_G[: 2 * size], order_G[3 * size :], order_G[2 * size : 3 * size]])
         context_ED, told_EC = torch.split(inner.from_context.weight, [width, told], 1)
         return cls(
@@ -63,6 +65,7 @@ class PreparedRNN:
             told_CG=told_GC[order_G].T.contiguous(),
             told_CE=told_EC.T.contiguous(),
             context_DE=context_ED.T.contiguous(),
+            hidden_H=cell.bias_hh[2 * size :].clone(),
             after_HX=torch.cat(
                 [inner.from_hidden.weight, 2.0 * attend.query.weight, attend.gate.weight]
             ).T.contiguous(),
@@ -71,6 +74,7 @@ class PreparedRNN:
             ),
             score_A=-2.0 * attend.score.weight[0],
             out_EV=inner.out.weight.T.contiguous(),
+            out_V=inner.out.bias.clone(),
         )
 
     @torch.no_grad()
@@ -84,7 +88,6 @@ class PreparedRNN:
             (*plain.fixed, ~memory.present_BN.unsqueeze(1), told_BC @ self.told_CG, told_BC @ self.told_CE),
         )
 
-    @torch.no_grad()
     def step(self, tokens_R: Tensor, state: State, memory: Memory) -> tuple[Tensor, Tensor, State]:
         """See ``Decoder.step``."""
         keys_BNA, absent_B1N, told_BG, told_BE = state.fixed
@@ -94,10 +97,9 @@ class PreparedRNN:
         )
         deep_RE = torch.addmm(deep_RE, context_RD, self.context_DE)
         deep_RE = _added(deep_RE.add_(self.words_VE.index_select(0, tokens_R)), told_BE)
-        logits_RV = torch.addmm(self.inner.out.bias, deep_RE.tanh_(), self.out_EV)
+        logits_RV = torch.addmm(self.out_V, deep_RE.tanh_(), self.out_EV)
         return logits_RV, attention_RN, State(rows, state.fixed)
 
-    @torch.no_grad()
     def forward(self, tokens_BT: Tensor, memory: Memory) -> tuple[Tensor, Tensor]:
         """See ``Decoder.forward``. The output layer runs once over all steps."""
         state = self.start(memory)
@@ -109,7 +111,7 @@ class PreparedRNN:
             read.append(found)
         deep_BTE, context_BTD, attention_BTN = (torch.stack(part, 1) for part in zip(*read, strict=True))
         deep_BTE = deep_BTE + context_BTD @ self.context_DE + self.words_VE[tokens_BT] + told_BE.unsqueeze(1)
-        return deep_BTE.tanh_() @ self.out_EV + self.inner.out.bias, attention_BTN
+        return deep_BTE.tanh_() @ self.out_EV + self.out_V, attention_BTN
 
     def _read(
         self, gates_RG: Tensor, rows: tuple[Tensor, ...], seen: tuple[Tensor, Tensor], memory: Memory
@@ -148,7 +150,7 @@ class PreparedRNN:
             own_RG = hidden_RH @ self.known_XG[width:]
             size = self.inner.cell.hidden_size
             reset_RH, update_RH = (gates_RG + own_RG)[:, : 2 * size].sigmoid_().chunk(2, 1)
-            heard_RH = own_RG[:, 2 * size :] + self.inner.cell.bias_hh[2 * size :]
+            heard_RH = own_RG[:, 2 * size :] + self.hidden_H
             new_RH = torch.addcmul(gates_RG[:, 2 * size :], reset_RH, heard_RH).tanh_()
             return [torch.lerp(new_RH, hidden_RH, update_RH)]
         gates_RG.addmm_(torch.cat([context_RD, hidden_RH], 1), self.known_XG)
