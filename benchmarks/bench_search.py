@@ -31,7 +31,7 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from hilum import consensus
+from hilum import allocator, consensus
 from hilum.consensus import UTILITIES, Utility
 from hilum.data.targets import HEAD_FINDINGS
 from hilum.decoding import Hypothesis, SearchConfig, beam_search, rank
@@ -138,6 +138,7 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=2)
     given = parser.parse_args()
     torch.set_num_threads(given.threads)
+    allocator.keep_freed_memory()  # as every command that drafts does; without it the slow ones wait for memory
     torch.manual_seed(0)
     shape = replace(openi().model, vocabulary=VOCABULARY, findings=HEAD_FINDINGS)
     model = ReportModel(replace(shape, encoder="small-cnn")).eval()  # the search does not see the encoder
