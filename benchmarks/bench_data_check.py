@@ -65,7 +65,7 @@ def main() -> None:
     result = {
         "benchmark": "data check",
         "cores": os.cpu_count(),
-        "reports": report.counts["reports"],
+        "studies": report.counts["studies"],
         "films": films,
         "pixels_a_side": options.films,
         "problems": len(report.problems),

@@ -190,6 +190,9 @@ def test_what_is_no_source_gets_one_line(
 
 
 def test_options_of_other_formats_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="it lies in the source; name a folder beside it"):
+        run(Format.KAGGLE, write_files(tmp_path / "whole", KAGGLE), tmp_path / "whole" / "to")
+    assert not (tmp_path / "whole" / "to").exists()
     with pytest.raises(InputError, match="kaggle has no --projections"):
         run(Format.KAGGLE, tmp_path, tmp_path / "to", Options(projections=tmp_path))
 

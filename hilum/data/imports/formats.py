@@ -48,11 +48,14 @@ _EXPORTED = (Format.R2GEN, Format.REXRANK, Format.FOLDER)
 def run(format: Format, source: Path, to: Path, options: Options = Options()) -> Dataset:
     """Imports ``source``, a folder or an archive in the layout ``format``, as a data set in ``to``.
 
-    Raises InputError for an option that the format does not have, and what its reader and ``writing.write`` raise.
+    Raises InputError for an option that the format does not have and for a ``to`` in the source, and what its reader
+    and ``writing.write`` raise.
     """
     for name, formats in _FOR.items():
         if getattr(options, name) and format not in formats:
             raise InputError(f"{format} has no --{name}", fix=f"it is for {', '.join(formats)}")
+    if source.is_dir() and to.resolve().is_relative_to(source.resolve()):
+        raise InputError("it lies in the source", where=to, fix="name a folder beside it")
     if format is Format.OPENI:
         return openi.import_images(source, to, reports=options.reports, projections=options.projections)
     opened = sources.opened(source)
