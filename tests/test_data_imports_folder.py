@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import gzip
 import json
+import zipfile
 from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hilum.data import manifest, splits
+from hilum.data import archives, manifest, splits
 from hilum.data.check import check
 from hilum.data.exchange import Format
 from hilum.data.imports import annotation, chestxray14, covid, folder, found, kaggle, mimic, tables, writing
@@ -256,6 +257,18 @@ def test_a_gzip_bomb_is_not_unpacked(tmp_path: Path, monkeypatch: pytest.MonkeyP
         sources.unpacked(twice[:-3], tmp_path, "x")
     with pytest.raises(DataError, match="larger than 1 GiB"):
         list(sources.files(sources.opened(write_files(tmp_path, {"a.csv": "x" * 1001})), folder._TABLE))
+
+
+def test_archives_may_be_as_large_as_the_largest_collection(tmp_path: Path) -> None:
+    """And a table in one as large as in a folder; beyond that both are refused."""
+    path = tmp_path / "a.zip"
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("a.csv", bytes(300 << 20))
+    assert [len(data) for _, data in sources.files(sources.opened(path), folder._TABLE)] == [300 << 20]
+    archives._refuse_amount(path, "s1.dcm", 377_110 + 227_835, 1 << 25, 5 << 40, sources.LIMITS)
+    for number, size, total in ((2_000_001, 0, 0), (1, (1 << 30) + 1, 0), (1, 0, (8 << 40) + 1)):
+        with pytest.raises(DataError, match=r"s1\.dcm"):
+            archives._refuse_amount(path, "s1.dcm", number, size, total, sources.LIMITS)
 
 
 def test_csv_line_numbers_count_lines_of_the_file(tmp_path: Path) -> None:

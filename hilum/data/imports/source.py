@@ -15,10 +15,15 @@ from pathlib import Path, PurePosixPath
 from hilum.data import archives
 from hilum.data.manifest import LeftOut
 from hilum.errors import DataError
+from hilum.imaging.film import LARGEST_FILE
 
 FILM_NAME = re.compile(r"(?i:[^/\x00-\x1f]{1,200}\.(?:png|jpe?g|dcm))")
 LARGEST_TABLE = 1 << 30
 """Bytes; the largest table of the known collections, MIMIC-CXR's annotation in R2Gen's form, has a quarter of it."""
+
+LIMITS = archives.Limits(members=2_000_000, member_bytes=LARGEST_TABLE, total_bytes=8 << 40)
+"""Of an archive: MIMIC-CXR, the largest of the known collections, is 377,110 films and 227,835 reports, several
+terabytes as DICOM."""
 
 File = tuple[str, bytes]
 """Path in the source, content."""
@@ -103,7 +108,7 @@ def files(source: Source, wanted: re.Pattern[str]) -> Iterator[File]:
     Raises DataError where one is larger than ``LARGEST_TABLE`` or cannot be read, and what ``archives.stream`` does.
     """
     if source.listed is None:
-        yield from archives.stream(source.path, wanted, [], archives.Limits(members=2_000_000))
+        yield from archives.stream(source.path, wanted, [], LIMITS)
         return
     for name in source.listed:
         if wanted.fullmatch(base(name)):
@@ -140,7 +145,7 @@ def unpacked(data: bytes, source: Path, name: str) -> bytes:
 def films(source: Source, left_out: list[LeftOut]) -> Iterator[File]:
     """Every file that is named like a film; others, and those that cannot be read, go to ``left_out``."""
     if source.listed is None:
-        yield from archives.stream(source.path, FILM_NAME, left_out, archives.Limits(members=2_000_000))
+        yield from archives.stream(source.path, FILM_NAME, left_out, LIMITS)
         return
     for name in source.listed:
         if not FILM_NAME.fullmatch(base(name)):
@@ -148,8 +153,8 @@ def films(source: Source, left_out: list[LeftOut]) -> Iterator[File]:
             continue
         path = source.path / name
         try:
-            if path.stat().st_size > archives.Limits().member_bytes:
-                left_out.append(LeftOut(name, f"larger than {archives.Limits().member_bytes} bytes"))
+            if path.stat().st_size > LARGEST_FILE:
+                left_out.append(LeftOut(name, f"larger than {LARGEST_FILE} bytes"))
                 continue
             data = path.read_bytes()
         except OSError as error:
