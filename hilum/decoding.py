@@ -90,7 +90,7 @@ def beam_search(
         # one beam would not be greedy search, and every short draft would be kept.
         kth_B1 = torch.cat([score_BK, end_BK], 1).topk(beams, dim=-1).values[:, -1:]
         ended_BK = end_BK.masked_fill(end_BK < kth_B1, -torch.inf)
-        _collect(found, active, open_, tokens_BKT, ended_BK, True, config)
+        _collect(found, active, tokens_BKT, ended_BK, True, config)
         first = torch.arange(len(active), device=device).unsqueeze(1) * beams
         rows = (first + choice_BK // vocabulary).flatten()
         state = state.select(rows)
@@ -110,7 +110,7 @@ def beam_search(
             state, memory = state.keep_studies(keep, beams), memory.select(keep)
             banned_BV = None if banned_BV is None else banned_BV[keep]
         if length == config.max_tokens:
-            _collect(found, active, open_, tokens_BKT, score_BK, False, config)
+            _collect(found, active, tokens_BKT, score_BK, False, config)
     return found
 
 
@@ -220,10 +220,10 @@ def rank(hypothesis: Hypothesis, config: SearchConfig) -> float:
 
 
 def _collect(
-    found: list[list[Hypothesis]], active: Sequence[int], open_: Sequence[bool], tokens_BKT: Tensor,
-    scores_BK: Tensor, finished: bool, config: SearchConfig,
+    found: list[list[Hypothesis]], active: Sequence[int], tokens_BKT: Tensor, scores_BK: Tensor, finished: bool,
+    config: SearchConfig,
 ) -> None:  # fmt: skip
-    """Puts what ends here among the best of its study, if it is one of them and the study is still open."""
+    """Puts what ends here among the best of its study, if it is one of them: never where nothing can improve it."""
 
     def order(hypothesis: Hypothesis) -> tuple[bool, float]:
         # An unfinished draft never stands above a finished one.
@@ -234,7 +234,7 @@ def _collect(
         (row, beam, score)
         for row, scores_K in enumerate(scores_BK.tolist())
         for beam, score in enumerate(scores_K)
-        if open_[row] and score > -torch.inf
+        if score > -torch.inf
     ]
     for row, beam, score in ends:
         best = found[active[row]]

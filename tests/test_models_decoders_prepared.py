@@ -69,3 +69,5 @@ def test_its_weights_are_those_of_when_it_was_made(name: str) -> None:
         after, _ = decoder.forward(tokens, memory)
     torch.testing.assert_close(prepared(decoder).forward(tokens, memory)[0], after, atol=1e-5, rtol=1e-5)
     assert not torch.allclose(before, after, atol=0.1)
+    with pytest.raises(ValueError, match="training mode"):
+        prepared(decoder.train())

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import pytest
 from sklearn.linear_model import Ridge
 from sklearn.preprocessing import StandardScaler
 
 from hilum.consistency import Statement, Verdict, reading
+from hilum.metrics import floors, nlg
+from hilum.metrics.expected import Expected
 from hilum.retrieval import (
     Bank,
     Evidence,
@@ -85,6 +89,27 @@ def test_what_no_report_says_together_is_composed() -> None:
     assert draft not in TEXTS
     assert said["Pleural Effusion"] == Statement(State.PRESENT, Side.LEFT)
     assert said["Cardiomegaly"].state is State.PRESENT
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_a_draft_is_what_climbing_one_text_at_a_time_finds(seed: int) -> None:
+    """The estimate of each text computed alone, as it is written down in the module's first lines."""
+    rng = np.random.default_rng(seed)
+    said = [sentence for text in (NORMAL, LEFT, RIGHT, LARGE) for sentence in floors.sentences(text)]
+    texts = [" ".join(rng.choice(said, size=rng.integers(1, 5))) for _ in range(30)]
+    section, config = Section(texts, WORDS), RetrievalConfig(agreement=0.8, sentences=6)
+    weights_N = rng.normal(1 / 30, 0.05, 30)
+    weights_N += (1.0 - weights_N.sum()) / 30
+    called = worth({"Cardiomegaly"}, Cardiomegaly=float(rng.uniform(0.4, 0.9)))
+    expected = Expected(nlg.References(tuple(texts))).given(weights_N)
+
+    def value(sentences: Sequence[str]) -> float:
+        return expected.cider_d(" ".join(sentences)) + config.agreement * called.of(sentences)
+
+    start = max((tuple(floors.sentences(text)) for text in dict.fromkeys(texts)), key=value)
+    shortlist = section._shortlist(weights_N, called, config)
+    best, _ = floors.climb(shortlist, lambda lists: [value(parts) for parts in lists], start)
+    assert section.draft(weights_N, called, config) == " ".join(best)
 
 
 def test_a_decoders_draft_is_taken_where_it_is_better() -> None:

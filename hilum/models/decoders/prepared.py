@@ -42,7 +42,9 @@ class PreparedRNN:
     @classmethod
     @torch.no_grad()
     def of(cls, inner: SoftAttentionRNN) -> PreparedRNN:
-        """From the weights as they are now."""
+        """From the weights as they are now. Raises ValueError for a decoder that is learning."""
+        if inner.training:
+            raise ValueError("a decoder in training mode cannot be made ready to draft")
         cell, attend = inner.cell, inner.attend
         embedding, width = inner.embed.embedding_dim, attend.key.in_features
         told = cell.input_size - embedding - width
