@@ -82,8 +82,9 @@ def _same(one: Mapping[str, Any], other: Mapping[str, Any], but: Sequence[str]) 
 def searched(run: Path, config: training.TrainConfig, out: Path) -> Path:
     """What ``run`` has learnt, drafting as ``config`` says."""
     found = checkpoints.load(run)
-    if config.retrieval is not None and found.bank is None:
-        raise SystemExit(f"{run} holds no reports to draft from; name {config.name} before it, or remove it")
+    wanted = set() if config.retrieval is None else {*config.retrieval.background}
+    if config.retrieval is not None and (found.bank is None or not wanted <= found.bank.background.keys()):
+        raise SystemExit(f"{run} lacks what {config.name} drafts from; name {config.name} before it, or remove it")
     changed = {name: getattr(config, name) for name in ("name", "search", "retrieval")}
     told = {**found.info.training, **msgspec.to_builtins(changed)}
     info = replace(found.info, **changed, training=told, bank_sha256="")

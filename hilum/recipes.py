@@ -28,7 +28,7 @@ def openi() -> TrainConfig:
         augment=1.4,
         codes=12,
         emphasis=2.0,
-        retrieval=RetrievalConfig(),
+        retrieval=RetrievalConfig(ridge=500.0, background=("indication", "comparison")),
     )
 
 
@@ -98,6 +98,12 @@ def tiny() -> TrainConfig:
     )  # fmt: skip
 
 
+def films(base: TrainConfig) -> TrainConfig:
+    """The films alone: what was asked and known before they were taken takes no part, as in the papers."""
+    assert base.retrieval is not None
+    return replace(base, retrieval=replace(base.retrieval, ridge=100.0, background=()))
+
+
 def decoder_only(base: TrainConfig) -> TrainConfig:
     """No evidence: of the decoder's own drafts, beams and samples, the one that agrees best with the head."""
     return replace(base, retrieval=None, search=replace(base.search, samples=16, temperature=0.8))
@@ -164,8 +170,9 @@ def plain(base: TrainConfig) -> TrainConfig:
 
 
 VARIANTS: dict[str, Callable[[TrainConfig], TrainConfig]] = {
-    "decoder": decoder_only, "beams": likeliest, "blind": blind, "consensus": consensus, "gru": gru, "hard": hard,
-    "transformer": transformer, "vectors": vectors, "indication": indication, "reward": reward,
+    "films": films, "decoder": decoder_only, "beams": likeliest, "blind": blind, "consensus": consensus,
+    "gru": gru, "hard": hard, "transformer": transformer, "vectors": vectors, "indication": indication,
+    "reward": reward,
 }  # fmt: skip
 """What can be done to a recipe, each by the name that it adds to the recipe's: ``openi-gru``."""
 

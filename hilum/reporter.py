@@ -58,7 +58,7 @@ from hilum.study import (
 )
 from hilum.text.findings import NO_FINDING
 from hilum.text.labeller.attributes import side_of
-from hilum.text.normal import readable
+from hilum.text.normal import normalise, readable
 from hilum.text.tokenizer import END, START
 
 BATCH = 16
@@ -95,9 +95,12 @@ class Reporter:
         self._chooser = Chooser(run.tokenizer, run.info.search, _utility(run))
         self._evidence: Evidence | None = None
         if run.bank is not None and run.info.retrieval is not None:
-            self._evidence = Evidence(
-                run.bank, run.info.retrieval, run.tokenizer, run.info.model.findings, run.info.thresholds
-            )
+            try:
+                self._evidence = Evidence(
+                    run.bank, run.info.retrieval, run.tokenizer, run.info.model.findings, run.info.thresholds
+                )
+            except ValueError as error:
+                raise RunError(str(error), where=run.info.name, fix="train anew") from None
         self.full_stop = run.tokenizer.encode_report(explain.FULL_STOP, "")[1]
         self._sided = frozenset(name.partition("/")[0] for name in run.info.model.findings if "/" in name)
         self._side_tokens = {
@@ -203,7 +206,7 @@ class Reporter:
         probabilities_BF = torch.sigmoid(logits_BF).cpu()
         positions = seen.cells_BIG[0].numel()  # behind them stand the words of the background
         _, looked_BFN = model.head(memory.features_BND[:, :positions], memory.present_BN[:, :positions])
-        found = self._chosen(memory, heads, logits_BF)
+        found = self._chosen(studies, memory, heads, logits_BF)
         finished = [(*one.hypothesis.tokens, *((END,) if one.hypothesis.finished else ())) for one in found]
         drafts = []
         explained = explain.words(self._decoder, memory, finished)
@@ -238,7 +241,9 @@ class Reporter:
             )
         return drafts
 
-    def _chosen(self, memory: Memory, heads: Sequence[Verdict], logits_BF: Tensor) -> list[Choice]:
+    def _chosen(
+        self, studies: Sequence[Study], memory: Memory, heads: Sequence[Verdict], logits_BF: Tensor
+    ) -> list[Choice]:
         """The best draft of each study, of the beams and, where the run draws any, the samples (``choice``); where it
         keeps its training reports, what they make likely of those, of the reports and of their sentences."""
         decoder, search = self._decoder, self.run.info.search
@@ -251,15 +256,21 @@ class Reporter:
             return [Choice(best[0]) for best in candidates]
         each = torch.split(torch.arange(len(heads), device=banned_BV.device), 1)
         chosen = []
-        for study, some, head, logits_F in zip(each, candidates, heads, logits_BF, strict=True):
-            rescore = partial(rescored, decoder, memory.select(study))
+        for study, row, some, head, logits_F in zip(studies, each, candidates, heads, logits_BF, strict=True):
+            rescore = partial(rescored, decoder, memory.select(row))
             if self._evidence is not None:
                 drafts = [one.tokens for one in some]
-                tokens = self._evidence.draft(logits_F.double().cpu().numpy(), head, drafts)
+                known = {name: normalise(SECTIONS[name](study)) for name in self._known_by_evidence()}
+                tokens = self._evidence.draft(logits_F.double().cpu().numpy(), head, drafts, known)
                 # It stands alone: how likely it is, nobody asks before the pass that explains it.
                 some = [Hypothesis(tuple(tokens), math.nan, True)]  # noqa: PLW2901
             chosen.append(self._chooser.choose(some, head, rescore))
         return chosen
+
+    def _known_by_evidence(self) -> tuple[str, ...]:
+        """The sections of a study's background by which evidence is weighed."""
+        retrieval = self.run.info.retrieval
+        return () if retrieval is None else retrieval.background
 
     @torch.no_grad()
     def seen(self, dataset: Dataset, studies: Sequence[Study]) -> Seen:
@@ -366,7 +377,8 @@ class Reporter:
         unknown = [view.id for view in views if view.projection is Projection.UNKNOWN]
         if unknown:
             warnings.append(f"Projection not known (frontal or lateral): {', '.join(unknown)}.")
-        unread = [name for name in GIVEN if name not in self.run.info.model.background]
+        read = {*self.run.info.model.background, *self._known_by_evidence()}
+        unread = [name for name in GIVEN if name not in read]
         unread = [name for name in unread if SECTIONS[name](study).strip()]
         if unread:
             warnings.append(

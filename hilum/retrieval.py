@@ -1,10 +1,11 @@
 """Retrieval: what radiologists wrote of films that look alike, as evidence of what this report should say.
 
 The reports of the training studies are evidence, each with a weight. The weights are those of ridge regression from
-what the findings head reads to any feature of the report (a conditional mean embedding: Song et al., ICML 2009), so
-the weighted mean of any score against the training reports estimates the expected score against the reference that
-nobody has seen. A draft is the text with the best estimate of CIDEr-D (minimum Bayes risk, as in
-``hilum.consensus``, with the training reports in place of samples), plus how far it says what the head decides.
+what the findings head reads, and from what was asked and known before the films were taken, to any feature of the
+report (a conditional mean embedding: Song et al., ICML 2009), so the weighted mean of any score against the training
+reports estimates the expected score against the reference that nobody has seen. A draft is the text with the best
+estimate of CIDEr-D (minimum Bayes risk, as in ``hilum.consensus``, with the training reports in place of samples),
+plus how far it says what the head decides.
 Candidates are whole training reports, drafts of a decoder, and what is composed of training sentences by hill
 climbing from the best of them.
 
@@ -16,19 +17,20 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
-from scipy import sparse
+from scipy import linalg, sparse
 
 from hilum import consistency
 from hilum.metrics import clinical, floors, nlg
 from hilum.metrics.expected import Expected
 from hilum.metrics.intervals import Floats
 from hilum.text.findings import NO_FINDING
+from hilum.text.likeness import Likeness
 from hilum.text.tokenizer import SPECIAL, START, Tokenizer
 from hilum.worth import Trait, Worth, traits
 
@@ -46,6 +48,9 @@ class RetrievalConfig:
     """How the training reports take part in drafting.
 
     ``ridge`` is the penalty of the regression (in studies: the larger, the nearer all weights are to equal).
+    ``background`` names the sections (``data.batches.SECTIONS``) whose words take part, each as much as
+    ``background_weight`` of the head's readings do: whoever writes an indication in certain words writes the report
+    in certain words. None of it says what a film shows.
     ``agreement`` is what a logit beyond an operating point is worth, in points of CIDEr-D (0 to 10).
     ``sentences`` so many sentences, the most expected ones, may be put in while composing (0: nothing is composed),
     and ``each`` so many that state a finding which the head calls, of each.
@@ -55,27 +60,37 @@ class RetrievalConfig:
     agreement: float = 0.3
     sentences: int = 16
     each: int = 3
+    background: tuple[str, ...] = ()
+    background_weight: float = 20.0
 
 
 @dataclass(frozen=True)
 class Bank:
-    """The reports of N training studies, in normal form, and what the head reads in their films, logits (N, F)."""
+    """The reports of N training studies, in normal form, what the head reads in their films, logits (N, F), and the
+    sections of their background that take part, each (N) in normal form."""
 
     findings: tuple[str, ...]
     impressions: tuple[str, ...]
     logits_NF: Floats
+    background: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, texts: Sequence[tuple[str, str]], probabilities_NF: NDArray[np.floating]) -> Bank:
-        """Of findings and impression of each study, and the head's probabilities."""
+    def of(
+        cls, texts: Sequence[tuple[str, str]], probabilities_NF: NDArray[np.floating],
+        background: Mapping[str, Sequence[str]] | None = None,
+    ) -> Bank:  # fmt: skip
+        """Of findings and impression of each study, the head's probabilities, and the background."""
         findings, impressions = zip(*texts, strict=True)
         logits = np.vectorize(consistency.logit, otypes=[np.float64])
-        return cls(findings, impressions, logits(probabilities_NF.astype(np.float64)))
+        known = {name: tuple(some) for name, some in (background or {}).items()}
+        return cls(findings, impressions, logits(probabilities_NF.astype(np.float64)), known)
 
     def to_json(self) -> bytes:
-        """``{"findings": [N], "impressions": [N], "logits": [[F] a study]}``, logits to four decimals."""
+        """``{"findings": [N], "impressions": [N], "logits": [[F] a study], "background": {section: [N]}}``, logits to
+        four decimals."""
         rounded = [[round(value, 4) for value in row] for row in self.logits_NF.tolist()]
-        return msgspec.json.encode(_File(list(self.findings), list(self.impressions), rounded)) + b"\n"
+        known = {name: list(some) for name, some in self.background.items()}
+        return msgspec.json.encode(_File(list(self.findings), list(self.impressions), rounded, known)) + b"\n"
 
     @classmethod
     def from_json(cls, data: bytes, width: int) -> Bank:
@@ -89,9 +104,11 @@ class Bank:
             not count
             or len(read.impressions) != count
             or [len(row) for row in read.logits] != [width] * count
+            or any(len(some) != count for some in read.background.values())
         ):
             raise ValueError("its reports and what was read in their films do not fit together")
-        return cls(tuple(read.findings), tuple(read.impressions), np.array(read.logits, dtype=np.float64))
+        known = {name: tuple(some) for name, some in read.background.items()}
+        return cls(tuple(read.findings), tuple(read.impressions), np.array(read.logits, np.float64), known)
 
     def sections(self, words: Collection[str]) -> dict[str, Section]:
         """``findings`` and ``impression``, each that any report has, to be drafted in ``words``."""
@@ -114,14 +131,19 @@ class Evidence:
         self._normal = findings.index(NO_FINDING) if NO_FINDING in thresholds else None
         self._config, self._tokenizer, self._thresholds = config, tokenizer, thresholds
         self._sections = bank.sections(frozenset(tokenizer.words[len(SPECIAL) :]))
-        self._weigh = regression(bank.logits_NF, config.ridge)
+        missing = [name for name in config.background if name not in bank.background]
+        if missing:
+            raise ValueError(f"the bank holds no {' and no '.join(missing)} of its studies")
+        self._weighing = Weighing(bank, config)
 
     def draft(
-        self, logits_F: Floats, head: consistency.Verdict, others: Sequence[Sequence[int]] = ()
-    ) -> list[int]:
+        self, logits_F: Floats, head: consistency.Verdict, others: Sequence[Sequence[int]] = (),
+        background: Mapping[str, str] | None = None,
+    ) -> list[int]:  # fmt: skip
         """The draft of one study as tokens, without start and end mark: each section by itself the best under the
-        same evidence and the same head. ``logits_F`` are the head's, ``others`` a decoder's drafts (tokens)."""
-        weights_N = self._weigh(logits_F[None])[0]
+        same evidence and the same head. ``logits_F`` are the head's, ``others`` a decoder's drafts (tokens),
+        ``background`` the sections that take part, in normal form; one that is missing or empty says nothing."""
+        weights_N = self._weighing(logits_F, background or {})
         normal = 0.0
         if self._normal is not None:
             normal = float(logits_F[self._normal]) - consistency.logit(self._thresholds[NO_FINDING][1])
@@ -140,6 +162,42 @@ class _File(msgspec.Struct):
     findings: list[str]
     impressions: list[str]
     logits: list[list[float]]
+    background: dict[str, list[str]] = msgspec.field(default_factory=dict)
+
+
+class Weighing:
+    """The weight (N) of each report of a bank for a study, from what the head reads (F) and from its background."""
+
+    def __init__(self, bank: Bank, config: RetrievalConfig) -> None:
+        self._config = config
+        if not config.background:
+            self._of_logits = regression(bank.logits_NF, config.ridge)
+            return
+        self._standard, self._weight = standard(bank.logits_NF), config.background_weight
+        self._known_NF = self._standard(bank.logits_NF)
+        self._likeness = {name: Likeness(bank.background[name]) for name in config.background}
+        alike_NN = self._alike(self._known_NF, bank.background)
+        self._of_likeness = likeness_regression(alike_NN, config.ridge)
+
+    def __call__(self, logits_F: Floats, background: Mapping[str, str]) -> Floats:
+        """Sums to 1; see ``regression``."""
+        if not self._config.background:
+            return np.asarray(self._of_logits(logits_F[None])[0])
+        told = {name: [background.get(name, "")] for name in self._likeness}
+        return np.asarray(self._of_likeness(self._alike(self._standard(logits_F[None]), told))[0])
+
+    def _alike(self, standard_BF: Floats, background: Mapping[str, Sequence[str]]) -> Floats:
+        alike_BN = standard_BF @ self._known_NF.T
+        for name, likeness in self._likeness.items():
+            alike_BN += self._weight * likeness.to(background[name])
+        return np.asarray(alike_BN)
+
+
+def standard(known_NF: Floats) -> Callable[[Floats], Floats]:
+    """What brings features to mean 0 and spread 1 over the N known; what never varies, to 0."""
+    mean_F, spread_F = known_NF.mean(0), known_NF.std(0)
+    spread_F = np.where(spread_F > 0, spread_F, 1.0)
+    return lambda some_BF: np.asarray((some_BF - mean_F) / spread_F)
 
 
 def regression(known_NF: Floats, ridge: float) -> Callable[[Floats], Floats]:
@@ -152,16 +210,35 @@ def regression(known_NF: Floats, ridge: float) -> Callable[[Floats], Floats]:
     """
     if len(known_NF) == 0 or not ridge > 0:
         raise ValueError(f"features {known_NF.shape}, ridge {ridge}")
-    mean_F, spread_F = known_NF.mean(0), known_NF.std(0)
-    spread_F = np.where(spread_F > 0, spread_F, 1.0)
-    known_NF = (known_NF - mean_F) / spread_F
+    brought = standard(known_NF)
+    known_NF = brought(known_NF)
     inner_FF = known_NF.T @ known_NF + ridge * np.eye(known_NF.shape[1])
     gain_FN = np.linalg.solve(inner_FF, known_NF.T)
 
     def weigh(asked_BF: Floats) -> Floats:
         if asked_BF.shape[1] != known_NF.shape[1]:
             raise ValueError(f"features {known_NF.shape} and {asked_BF.shape}, ridge {ridge}")
-        return np.asarray(1.0 / len(known_NF) + (asked_BF - mean_F) / spread_F @ gain_FN)
+        return np.asarray(1.0 / len(known_NF) + brought(asked_BF) @ gain_FN)
+
+    return weigh
+
+
+def likeness_regression(alike_NN: Floats, ridge: float) -> Callable[[Floats], Floats]:
+    """``regression`` from inner products instead of features: those of the N known studies, and then those of B that
+    are asked about with them, (B, N). Raises ValueError as it does."""
+    if len(alike_NN) == 0 or not ridge > 0:
+        raise ValueError(f"likenesses {alike_NN.shape}, ridge {ridge}")
+    mean_N = alike_NN.mean(0)
+
+    def centred(alike_BN: Floats) -> Floats:
+        apart_BN = alike_BN - mean_N
+        return np.asarray(apart_BN - apart_BN.mean(1, keepdims=True))
+
+    factor = linalg.cho_factor(centred(alike_NN) + ridge * np.eye(len(alike_NN)))
+
+    def weigh(alike_BN: Floats) -> Floats:
+        gain_BN = linalg.cho_solve(factor, centred(alike_BN).T).T
+        return np.asarray(1.0 / len(mean_N) + gain_BN - gain_BN.mean(1, keepdims=True))
 
     return weigh
 

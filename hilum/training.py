@@ -371,7 +371,11 @@ def _train(
     bank = None
     if config.retrieval is not None:
         known_NF, _ = team.agree(lambda: objectives.head_outputs(model, examples, cells, read))
-        bank = Bank.of([objectives.texts(study) for study in learning], known_NF)
+        known = {
+            name: [normalise(SECTIONS[name](study)) for study in learning]
+            for name in config.retrieval.background
+        }
+        bank = Bank.of([objectives.texts(study) for study in learning], known_NF, known)
 
     def finish() -> checkpoints.RunInfo:
         stamped = checkpoints.save(out, info, model, tokenizer, frequencies, bank)

@@ -17,7 +17,10 @@ from hilum.retrieval import (
     Evidence,
     RetrievalConfig,
     Section,
+    Weighing,
+    likeness_regression,
     regression,
+    standard,
 )
 from hilum.study import Side, State
 from hilum.text.tokenizer import Tokenizer
@@ -149,6 +152,50 @@ def test_what_is_abnormal_need_not_be_common_to_be_composed() -> None:
 REPORTS = [(text, "no effusion ." if text in (NORMAL, LARGE) else "effusion .") for text in TEXTS]
 
 
+def test_from_likenesses_as_from_features() -> None:
+    rng = np.random.default_rng(0)
+    known_NF, asked_BF = rng.normal(2, 3, (40, 5)), rng.normal(2, 3, (7, 5))
+    known, asked = standard(known_NF)(known_NF), standard(known_NF)(asked_BF)
+    weights_BN = likeness_regression(known @ known.T, 10.0)(asked @ known.T)
+    np.testing.assert_allclose(weights_BN, regression(known_NF, 10.0)(asked_BF), atol=1e-12)
+    with pytest.raises(ValueError, match="ridge"):
+        likeness_regression(known @ known.T, 0.0)
+
+
+ASKED = {"indication": ["chest pain ."] * 9 + ["dyspnea ."] * 9, "comparison": [""] * 18}
+BOTH = RetrievalConfig(ridge=1.0, background=("indication", "comparison"))
+
+
+def asked_bank() -> Bank:
+    return Bank.of(REPORTS, 1.0 / (1.0 + np.exp(-LOGITS_NF)), ASKED)
+
+
+def test_reports_whose_studies_were_asked_alike_weigh_more() -> None:
+    weigh, logits_F = Weighing(asked_bank(), BOTH), LOGITS_NF[0]
+    pain, dyspnea, silent, strange = (
+        weigh(logits_F, {"indication": words})
+        for words in ("chest pain .", "dyspnea .", "", "something else entirely")
+    )
+    assert pain[:6].sum() > silent[:6].sum() > dyspnea[:6].sum()
+    for weights_N in (pain, dyspnea, silent, strange):
+        np.testing.assert_allclose(weights_N.sum(), 1.0)
+    np.testing.assert_allclose(weigh(logits_F, {}), silent)
+
+
+def test_a_background_that_says_nothing_changes_nothing() -> None:
+    silent = Bank.of(REPORTS, 1.0 / (1.0 + np.exp(-LOGITS_NF)), {name: [""] * 18 for name in ASKED})
+    logits_F = np.array([2.0, -1.0])
+    expected = regression(silent.logits_NF, 1.0)(logits_F[None])[0]
+    np.testing.assert_allclose(Weighing(silent, BOTH)(logits_F, {"indication": "pain"}), expected, atol=1e-12)
+    np.testing.assert_allclose(Weighing(silent, RetrievalConfig(ridge=1.0))(logits_F, {}), expected)
+
+
+def test_what_takes_part_must_be_in_the_bank() -> None:
+    tokenizer = Tokenizer.train([part for texts in REPORTS for part in texts], min_count=1)
+    with pytest.raises(ValueError, match="no indication and no comparison"):
+        Evidence(bank(), BOTH, tokenizer, NAMES, THRESHOLDS)
+
+
 def bank() -> Bank:
     return Bank.of(REPORTS, 1.0 / (1.0 + np.exp(-LOGITS_NF)))
 
@@ -159,9 +206,19 @@ def test_a_bank_comes_back_as_it_was_saved() -> None:
     assert (again.findings, again.impressions) == (bank().findings, bank().impressions)
     np.testing.assert_allclose(again.logits_NF, LOGITS_NF, atol=1e-4)
     assert again.to_json() == saved
+    asked = Bank.from_json(asked_bank().to_json(), 2)
+    assert asked.background == {name: tuple(some) for name, some in ASKED.items()}
 
 
-@pytest.mark.parametrize("data", [b"", b"[]", b'{"findings": ["a"], "impressions": [], "logits": [[0, 0]]}'])
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"",
+        b"[]",
+        b'{"findings": ["a"], "impressions": [], "logits": [[0, 0]]}',
+        b'{"findings": ["a"], "impressions": [""], "logits": [[0, 0]], "background": {"indication": []}}',
+    ],
+)
 def test_what_is_no_bank_is_refused(data: bytes) -> None:
     with pytest.raises(ValueError, match=r"bank of reports|fit together"):
         Bank.from_json(data, 2)
