@@ -84,7 +84,9 @@ def searched(run: Path, config: training.TrainConfig, out: Path) -> Path:
     found = checkpoints.load(run)
     wanted = set() if config.retrieval is None else {*config.retrieval.background}
     if config.retrieval is not None and (found.bank is None or not wanted <= found.bank.background.keys()):
-        raise SystemExit(f"{run} lacks what {config.name} drafts from; name {config.name} before it, or remove it")
+        raise SystemExit(
+            f"{run} lacks what {config.name} drafts from; name {config.name} before it, or remove it"
+        )
     changed = {name: getattr(config, name) for name in ("name", "search", "retrieval")}
     told = {**found.info.training, **msgspec.to_builtins(changed)}
     info = replace(found.info, **changed, training=told, bank_sha256="")

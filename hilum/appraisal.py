@@ -10,8 +10,9 @@ from typing import Any, Literal
 import numpy as np
 import torch
 
-from hilum import checkpoints, evaluation, explanations, objectives
+from hilum import checkpoints, evaluation, explanations, objectives, yardsticks
 from hilum.data import manifest, splits
+from hilum.data.batches import SECTIONS
 from hilum.data.manifest import Dataset
 from hilum.data.targets import targets
 from hilum.device import CPU
@@ -29,6 +30,7 @@ from hilum.page.beside import differ
 from hilum.page.compare import compare, read
 from hilum.reporter import Reporter
 from hilum.study import Diagnosis, Draft, Report, Study
+from hilum.text.normal import normalise
 
 MODEL = "model"
 NEAREST = "floor:nearest-image"
@@ -37,6 +39,8 @@ CODED_REFERENCE = "ceiling:coded-reference"
 """What the annotators' own reports come to, coded by the rules that code a draft: the most that these rules allow."""
 OWN = "retrieval:own-features"
 """The same by the features that the model has learnt: no floor, but a system of its own."""
+ASKED = ("indication", "comparison")
+"""Of a study's background what ``floor:background`` knows."""
 PICTURED = 6
 """A page shows the films of so many first studies of a part, and of so many first further ones that went wrong."""
 Section = Literal["findings", "report"]
@@ -137,7 +141,8 @@ def appraise(
     ``part`` is ``validation`` or ``test`` of the run's own split, or ``SPLIT/validation``. ``section`` says which
     text is scored: the findings alone (the default on split ``r2gen``, as its papers do) or findings and
     impression. Floors are made from the split's training reports, their constants chosen on its validation
-    reports; the nearest neighbour is by generic image features, or by what the run's own head says of the findings.
+    reports; the nearest neighbour is by generic image features, by what the run's own head says of the findings, or,
+    without any film, by what was asked and known before.
     Beside them stands retrieval by the run's own features. ``explain`` holds the maps against what was drawn, and
     against chance (``hilum.explanations``).
     Raises RunError, DataError, InputError.
@@ -172,6 +177,15 @@ def appraise(
             for study, index in zip(studies, nearest.tolist(), strict=True)
         }
         codes[system] = [list(known[index].mesh) for index in nearest.tolist()]
+    asked, asked_before = _asked(studies), _asked(known)
+    if any(text for texts in asked.values() for text in texts):
+        blind = yardsticks.from_background(
+            [normalise(_reference(study, section)) for study in known], asked_before, asked
+        )
+        neighbours[yardsticks.BACKGROUND] = {
+            study.id: text for study, text in zip(studies, blind, strict=True)
+        }
+        codes[yardsticks.BACKGROUND] = [_descriptors(of_text(text)) for text in blind]
     codes[CODED_REFERENCE] = [_descriptors(of_text(_reference(study, "report"))) for study in studies]
     truths = {study.id: study.truth for study in studies} if dataset.info.simulated else None
     card = evaluation.score(
@@ -211,6 +225,10 @@ def appraise(
         dataset, f"{split_name}/{name}", section, tuple(studies), tuple(drafts), card,
         coded(studies, codes, resamples, seed), explanation,
     )  # fmt: skip
+
+
+def _asked(studies: Sequence[Study]) -> dict[str, list[str]]:
+    return {name: [normalise(SECTIONS[name](study)) for study in studies] for name in ASKED}
 
 
 def _descriptors(diagnoses: Sequence[Diagnosis]) -> list[str]:

@@ -107,3 +107,11 @@ def test_a_scorecard_names_what_is_absent_and_where_the_operating_points_come_fr
     assert "floor:nearest-labels" not in own.absent, "a file can bring a floor that cannot be made here"
     with pytest.raises(TextError, match="means something else here: references"):
         evaluation.score(REFERENCES, {"references": REFERENCES}, with_meteor=False)
+
+
+def test_who_knows_only_what_was_asked_says_what_is_said_of_the_like() -> None:
+    known = ["the heart is normal ."] * 4 + ["no acute disease ."] * 4
+    background = {"indication": ["chest pain ."] * 4 + ["preop ."] * 4, "comparison": [""] * 8}
+    asked = {"indication": ["chest pain .", "preop .", ""], "comparison": ["", "", ""]}
+    found = yardsticks.from_background(known, background, asked)
+    assert found[:2] == [known[0], known[4]] and found[2] in known
