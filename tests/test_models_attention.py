@@ -3,6 +3,7 @@ from __future__ import annotations
 import pytest
 import torch
 
+from hilum.models import attention
 from hilum.models.attention import AdditiveAttention, coverage_penalty
 from tests.contracts import check_gradients, make_memory
 
@@ -36,6 +37,19 @@ def test_the_fast_way_of_evaluation_is_that_of_training(beams: int, scale: float
     fast = attention(hidden, attention.keys(memory), memory)
     for one, other in zip(slow, fast, strict=True):
         torch.testing.assert_close(one, other, atol=2e-6, rtol=2e-5)
+
+
+@pytest.mark.parametrize("room", [1, 2 * 3 * 8 * 6, 10**6])
+def test_studies_are_scored_a_few_at_a_time_all_the_same(monkeypatch: pytest.MonkeyPatch, room: int) -> None:
+    """One, two of five, and all of them at once."""
+    memory = make_memory(studies=5)
+    attend = AdditiveAttention(16, 12, 6).eval()
+    hidden = torch.randn(5 * 3, 12)
+    wanted = attend(hidden, attend.keys(memory), memory)
+    monkeypatch.setattr(attention, "ROOM", room // torch.get_num_threads())
+    with torch.no_grad():
+        found = attend(hidden, attend.keys(memory), memory)
+    torch.testing.assert_close(found, wanted, atol=1e-6, rtol=1e-5)
 
 
 def test_the_fast_way_saturates_where_tanh_does() -> None:

@@ -44,8 +44,8 @@ class AdditiveAttention(nn.Module):
 
         In evaluation by tanh(k + q) = 1 - 2 / (1 + e^2k e^2q): with the keys' exponentials computed once a study and
         the queries' once a row, a reciprocal is all that is left for each position, row and component. Equal to 1e-6.
-        Study by study and in place: what is added stays in the processor's cache; where no gradient is wanted, in the
-        very same place, since new memory costs more than all that is computed in it.
+        A few studies at a time and in place: what is added stays in the processor's cache; where no gradient is
+        wanted, in the very same place, since new memory costs more than all that is computed in it.
         """
         if self.training and torch.is_grad_enabled():
             scores_BKN1: Tensor = self.score(torch.tanh(keys_BNA.unsqueeze(1) + query_BKA.unsqueeze(2)))
@@ -89,6 +89,11 @@ def coverage_penalty(attention_BTN: Tensor, said_BT: Tensor, present_BN: Tensor)
     return (missing_BN.sum(1) / present_BN.sum(1).clamp_min(1)).mean()
 
 
+ROOM = 150_000
+"""So many numbers a thread are computed in one place: they stay in its own cache (600 kB), and threads, which wait
+for each other after every operation, do so seldom."""
+
+
 def falling(keys_BNA: Tensor, query_BKA: Tensor, weight_A: Tensor) -> Tensor:
     """``weight . 1 / (1 + key query)`` of each position and row, (B, K, N)."""
     one = keys_BNA.new_ones(())
@@ -98,11 +103,15 @@ def falling(keys_BNA: Tensor, query_BKA: Tensor, weight_A: Tensor) -> Tensor:
         return torch.stack(parts)
     studies, positions, size = keys_BNA.shape
     beams = query_BKA.shape[1]
+    group = max(1, torch.get_num_threads() * ROOM // (beams * positions * size))
     falling_BKN = keys_BNA.new_empty(studies, beams, positions)
-    room_KNA = keys_BNA.new_empty(beams, positions, size)
-    for (keys, query), falling_KN in zip(together, falling_BKN, strict=True):
-        torch.addcmul(one, keys, query, out=room_KNA).reciprocal_()
-        torch.mv(room_KNA.view(-1, size), weight_A, out=falling_KN.view(-1))
+    room_gKNA = keys_BNA.new_empty(group, beams, positions, size)
+    for start in range(0, studies, group):
+        some = slice(start, start + group)
+        keys_g1NA, query_gK1A = keys_BNA[some].unsqueeze(1), query_BKA[some].unsqueeze(2)
+        part_gKNA = room_gKNA[: len(keys_g1NA)]
+        torch.addcmul(one, keys_g1NA, query_gK1A, out=part_gKNA).reciprocal_()
+        torch.mv(part_gKNA.view(-1, size), weight_A, out=falling_BKN[some].view(-1))
     return falling_BKN
 
 
