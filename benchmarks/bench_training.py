@@ -31,7 +31,7 @@ def measure(
     import numpy as np
     import torch
 
-    from hilum import allocator, objectives
+    from hilum import allocator, objectives, readers
     from hilum.data.batches import Example, prepared
     from hilum.data.targets import HEAD_FINDINGS
     from hilum.models.report_model import ReportModel
@@ -51,9 +51,9 @@ def measure(
     cells_MG = np.ones((FILMS, grid**2), np.bool_)
     encoding = case.startswith("encoder")
     if encoding or case == "decoder_uncached":
-        read = objectives.film_reader(model, pixels_MHW)
+        read = readers.film_reader(model, pixels_MHW)
     else:
-        read = objectives.feature_reader(rng.standard_normal((FILMS, grid**2, width)).astype(np.float16))
+        read = readers.feature_reader(rng.standard_normal((FILMS, grid**2, width)).astype(np.float16))
     examples = [
         Example(
             str(index), (2 * index, 2 * index + 1), (0, 1), (1, *rng.integers(5, VOCABULARY, WORDS).tolist()),

@@ -58,7 +58,7 @@ class RunInfo:
     simulated: bool
     thresholds: dict[str, tuple[float, float]]
     side_margin: float | None = None
-    """From how far apart left and right are told, chosen on validation (``objectives.side_margin``); None: never."""
+    """From how far apart left and right are told, chosen on validation (``operating.side_margin``); None: never."""
     training: dict[str, Any] = field(default_factory=dict)
     started_from: Origin | None = None
     """The published weights that the encoder started from; its own are in ``weights.safetensors``, as all others."""

@@ -52,7 +52,7 @@ def called(
 ) -> frozenset[str]:
     """The findings that reach their *present from*, and of each the side (``Pleural Effusion/left``).
 
-    Its side is the likelier one where the two are ``margin`` apart (``objectives.side_margin``; None: never), else
+    Its side is the likelier one where the two are ``margin`` apart (``operating.side_margin``; None: never), else
     it is left open; so that it is on both sides is never decided.
     """
     found: set[str] = set()

@@ -2,56 +2,34 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import ExitStack
 from dataclasses import dataclass, replace
-from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 from numpy.typing import NDArray
 from sklearn.metrics import average_precision_score, f1_score, roc_auc_score
-from torch import Tensor, nn
+from torch import Tensor
 
-from hilum import atomic, consistency
-from hilum.data.batches import PROJECTION_INDEX, Batch, Example, collate, in_chunks, ordered_views
-from hilum.data.films import Films, true_aspect
-from hilum.data.manifest import Dataset
+from hilum.data.batches import PROJECTION_INDEX, Batch, Example, collate, in_chunks
 from hilum.decoding import SearchConfig, greedy
-from hilum.device import CPU, lookup
-from hilum.imaging.augment import Draws, augment
-from hilum.imaging.geometry import place
-from hilum.imaging.pixels import read_header
-from hilum.metrics import calibration, grounding
+from hilum.imaging.augment import Draws
 from hilum.models.attention import coverage_penalty
 from hilum.models.decoders import Learner
 from hilum.models.memory import Memory
 from hilum.models.report_model import ReportModel
-from hilum.progress import track
+from hilum.operating import MIN_POSITIVES
+from hilum.places import places_count, places_loss
+from hilum.readers import Reader
 from hilum.study import Projection, State, Study
 from hilum.text.findings import FURTHER, OBSERVATIONS, Reading, label
 from hilum.text.normal import normalise
 from hilum.text.tokenizer import PAD, Tokenizer
 
-Reader = Callable[[Tensor, Draws | None], Tensor]
-"""Rows of films (B, I) on the processor, -1 = none, to features (B, I, G, D) where the model is, 0 where there is
-none; what was drawn for these films augments them."""
-
 SCORED = tuple(name for name in (*OBSERVATIONS, *FURTHER) if name != "No Finding")
-MIN_POSITIVES = 3
-RIGHT = 0.25
-"""Where fewer of the calls are right, a call misleads: the best F1 of a rare finding may lie there."""
 SIDES = 0.25
 """Weight of the sides' own loss beside that of the findings."""
-SIDES_RIGHT = 0.95
-"""Sides are told apart as far as validation shows them to be right so often."""
-SLACK = 0.04
-"""Of the square's side: what a box is widened by before attention is taught to lie on it."""
-CHUNK = 32
-"""Films that are looked at together when what is seen of them is cached."""
 ALONE = 0.15
 UNTOLD = 0.15
 """Shares of the studies that are shown with one view alone, and without their projections, while learning."""
@@ -74,126 +52,6 @@ def has_films(study: Study) -> bool:
 def learnable(study: Study) -> bool:
     """Whether there is a film to look at and a word to learn."""
     return has_films(study) and any(texts(study))
-
-
-def film_reader(model: ReportModel, pixels_MHW: NDArray[np.uint8], strength: float = 1.0) -> Reader:
-    """Reads films through the encoder; absent views are never shown to it. ``strength`` as in ``augment``."""
-    film = lookup(pixels_MHW, model.device)
-
-    def read(rows_BI: Tensor, drawn: Draws | None) -> Tensor:
-        there_BI = rows_BI >= 0
-        images = film(rows_BI[there_BI]).float() / 255.0
-        seen_MGD = model.see(images if drawn is None else augment(images, drawn, strength=strength))
-        features = seen_MGD.new_zeros(*rows_BI.shape, *seen_MGD.shape[1:])
-        return features.masked_scatter(there_BI[..., None, None].to(features.device), seen_MGD)
-
-    return read
-
-
-def feature_reader(features_MGD: NDArray[np.float16], device: torch.device = CPU) -> Reader:
-    """Reads cached features; there is nothing to augment."""
-    row = lookup(features_MGD, device)
-
-    def read(rows_BI: Tensor, _: Draws | None) -> Tensor:
-        features = row(rows_BI.clamp_min(0)).float()
-        return features * (rows_BI >= 0)[..., None, None].to(device)
-
-    return read
-
-
-def encoder_reader(model: ReportModel, films: Films, cache: Path, strength: float = 1.0) -> Reader:
-    """Reads films as the encoder learns: through all of it, augmented (``strength`` as in ``augment``); where it is
-    wholly frozen, its cached maps through what follows it, and nothing is augmented."""
-    if model.config.trainable != 0:
-        return film_reader(model, films.pixels_MHW, strength)
-    maps = [lookup(one, model.device) for one in cached_maps(model, films, cache)]
-
-    def read(rows_BI: Tensor, _: Draws | None) -> Tensor:
-        there_BI = rows_BI >= 0
-        seen_MGD = model.join([map_of(rows_BI[there_BI]).float() for map_of in maps])
-        features = seen_MGD.new_zeros(*rows_BI.shape, *seen_MGD.shape[1:])
-        return features.masked_scatter(there_BI[..., None, None].to(features.device), seen_MGD)
-
-    return read
-
-
-@torch.no_grad()
-def cached_maps(model: ReportModel, films: Films, cache: Path) -> list[NDArray[np.float16]]:
-    """The maps (M, width, h, w) of every film by a wholly frozen encoder, the finest first.
-
-    Computed once, in half precision, and mapped into memory, as ``cached_features``.
-    """
-    paths = _map_paths(model, films, cache)
-    if not all(path.is_file() for path in paths):
-        model.eval()
-        count = len(films.pixels_MHW)
-        with ExitStack() as stack:
-            temporary = [stack.enter_context(atomic.replacing(path)) for path in paths]
-            arrays: list[np.memmap[Any, np.dtype[np.float16]]] = []
-            for chunk in track(list(in_chunks(count, CHUNK)), f"caching maps ({CHUNK} films each)"):
-                maps = model.look(_images(films, chunk, model.device))
-                arrays = arrays or [
-                    np.lib.format.open_memmap(
-                        path, mode="w+", dtype=np.float16, shape=(count, *one.shape[1:])
-                    )
-                    for path, one in zip(temporary, maps, strict=True)
-                ]
-                for array, one in zip(arrays, maps, strict=True):
-                    array[chunk.start : chunk.stop] = one.cpu().numpy()
-            for array in arrays:
-                array.flush()
-    return [np.load(path, mmap_mode="r") for path in paths]
-
-
-def _map_paths(model: ReportModel, films: Films, cache: Path) -> list[Path]:
-    name = f"maps-{_digest(films, model.encoder)}"
-    return [cache / f"{name}-{scale}.npy" for scale in range(len(model.encoder.widths))]
-
-
-def _seeing(model: ReportModel, films: Films, cache: Path) -> Callable[[range], Tensor]:
-    """Chunks of films to their features: out of cached maps where there are any, else from the pixels."""
-    paths = _map_paths(model, films, cache)
-    if model.config.trainable != 0 or not all(path.is_file() for path in paths):
-        return lambda chunk: model.see(_images(films, chunk, model.device))
-    maps = [np.load(path, mmap_mode="r") for path in paths]
-    return lambda chunk: model.join(
-        [torch.from_numpy(np.array(one[chunk.start : chunk.stop])).to(model.device).float() for one in maps]
-    )
-
-
-def _images(films: Films, chunk: range, device: torch.device) -> Tensor:
-    return torch.from_numpy(np.array(films.pixels_MHW[chunk.start : chunk.stop])).to(device).float() / 255.0
-
-
-def _digest(films: Films, *parts: nn.Module) -> str:
-    """Names what ``parts``, with their weights, see in ``films``."""
-    digest = hashlib.sha256(films.key.encode())
-    for part in parts:
-        # Buffers too that no run stores: what is subtracted from a film decides what is seen in it.
-        for name, tensor in sorted([*part.named_parameters(), *part.named_buffers()]):
-            digest.update(name.encode())
-            digest.update(tensor.detach().cpu().contiguous().numpy().tobytes())
-    return digest.hexdigest()[:16]
-
-
-@torch.no_grad()
-def cached_features(model: ReportModel, films: Films, cache: Path) -> NDArray[np.float16]:
-    """The features (M, G, D) of every film, computed once a film and encoder; half precision.
-
-    The file's name holds the films' key and a digest of the weights that see. Mapped into memory, read only.
-    """
-    path = cache / f"features-{_digest(films, model.encoder, model.neck)}.npy"
-    if not path.is_file():
-        model.eval()
-        count, see = len(films.pixels_MHW), _seeing(model, films, cache)
-        shape = (count, model.grid**2, model.config.width)
-        with atomic.replacing(path) as temporary:
-            features = np.lib.format.open_memmap(temporary, mode="w+", dtype=np.float16, shape=shape)
-            for chunk in track(list(in_chunks(count, CHUNK)), f"caching features ({CHUNK} films each)"):
-                features[chunk.start : chunk.stop] = see(chunk).cpu().numpy()
-            features.flush()
-    cached: NDArray[np.float16] = np.load(path, mmap_mode="r")
-    return cached
 
 
 def vary(batch: Batch, generator: torch.Generator) -> Batch:
@@ -220,76 +78,6 @@ def vary(batch: Batch, generator: torch.Generator) -> Batch:
         cells_BIG=batch.cells_BIG & kept_BI.unsqueeze(-1),
         projection_BI=batch.projection_BI.masked_fill(~kept_BI | untold_B1, unknown),
     )
-
-
-def drawn_places(
-    dataset: Dataset, studies: Sequence[Study], names: Sequence[str], size: int, grid: int
-) -> dict[str, Tensor]:
-    """Where each finding was drawn into simulated films, by study with one: (findings without their sides, views,
-    cells), 1 in the cell that its boxes cover most, less in one they cover less of, 0 where it was not drawn.
-
-    Boxes are widened by ``SLACK`` of the square, as far as an augmented film may have been moved.
-    """
-    bases = [name for name in names if "/" not in name]
-    places: dict[str, Tensor] = {}
-    for study in studies:
-        views = ordered_views(study)
-        covered_FIG = np.zeros((len(bases), len(views), grid**2), np.float32)
-        for index, view in enumerate(views if study.truth else ()):
-            height, width = read_header(dataset.path(view))
-            extent = place(height, width, size, true_aspect(view)).extent()
-            slack_x, slack_y = SLACK * (extent[2] - extent[0]), SLACK * (extent[3] - extent[1])
-            for row, name in enumerate(bases):
-                boxes = [
-                    (x0 - slack_x, y0 - slack_y, x1 + slack_x, y1 + slack_y)
-                    for drawn in study.truth
-                    for region in drawn.regions
-                    for x0, y0, x1, y1 in (region.box,)
-                    if drawn.kind == name and region.view == view.id
-                ]
-                covered_G = grounding.covered((grid, grid), extent, boxes).ravel()
-                covered_FIG[row, index] = covered_G / max(float(covered_G.max()), 1e-6)
-        if covered_FIG.any():
-            places[study.id] = torch.from_numpy(covered_FIG)
-    return places
-
-
-def places_loss(
-    attention_BFN: Tensor, studies: Sequence[str], places: Mapping[str, Tensor], cells_BIG: Tensor,
-    count: int | None = None,
-) -> Tensor:  # fmt: skip
-    """How far the head looks past what was drawn: minus the logarithm of the share of each view's attention that lies
-    on it, mean over the drawn findings and the views that show them (0 without one).
-
-    The boxes of some positives as a second target beside the labels of all: Li et al., *Thoracic Disease
-    Identification and Localization with Limited Supervision* (arXiv 1711.06373), there for a grid of sigmoids.
-    ``places`` as ``drawn_places`` gives them; ``cells_BIG`` is False in a view that is not shown. ``count``
-    (``places_count``) of the batch of which this is a part; its own unless given.
-    """
-    losses: list[Tensor] = []
-    for row, study in enumerate(studies):
-        if study not in places:
-            continue
-        drawn_FIG = places[study].to(attention_BFN.device)
-        bases, views, cells = drawn_FIG.shape
-        looked_FIG = attention_BFN[row, :bases, : views * cells].view(bases, views, cells)
-        drawn_FIG = drawn_FIG * cells_BIG[row, :views]
-        within_FI = (looked_FIG * drawn_FIG).sum(-1) / looked_FIG.sum(-1).clamp_min(1e-12)
-        losses.append(-within_FI.clamp_min(1e-6).log()[drawn_FIG.amax(-1) > 0])
-    found = torch.cat(losses) if losses else attention_BFN.new_zeros(0)
-    if not len(found):
-        return attention_BFN.sum() * 0.0
-    return found.mean() if count is None else found.sum() / count
-
-
-def places_count(studies: Sequence[str], places: Mapping[str, Tensor], cells_BIG: Tensor) -> int:
-    """Over how many drawn findings and views that show them ``places_loss`` of a batch is a mean."""
-    count = 0
-    for row, study in enumerate(studies):
-        if study in places:
-            drawn_FIG = places[study] * cells_BIG[row, : places[study].shape[1]].cpu()
-            count += int((drawn_FIG.amax(-1) > 0).sum())
-    return count
 
 
 @dataclass(frozen=True, slots=True)
@@ -548,71 +336,3 @@ def drafts_score(
             f1_score(wanted_SF[:, enough_F], said_SF[:, enough_F], average="macro", zero_division=0)
         )
     return {"score": (micro + macro) / 2, "micro": micro, "macro": macro, "distinct": float(len(set(drafts)))}
-
-
-def decisions(chosen: Mapping[str, tuple[float, float]], names: Sequence[str]) -> Tensor:
-    """The logits (F,) from which each finding is called present; 0 for one without a threshold."""
-    present_F = torch.tensor(
-        [chosen[name][1] if name in chosen else 0.5 for name in names], dtype=torch.float64
-    )
-    return torch.logit(present_F, eps=1e-6).float()
-
-
-def side_margin(
-    probabilities_SF: NDArray[np.float32], wanted_SF: NDArray[np.float32], names: Sequence[str],
-    chosen: Mapping[str, tuple[float, float]],
-) -> float | None:  # fmt: skip
-    """How far the logits of left and right must lie apart for the head to tell the side; None: it never does.
-
-    From there on, of all validation findings that are there, are called (by ``chosen`` thresholds) and have a known
-    side, ``SIDES_RIGHT`` lie on the likelier one: a selective classifier (Geifman and El-Yaniv, NeurIPS 2017), one
-    for all findings, since most of them are too rare for their own. It lies half way between the last that keeps
-    this and the next; at 0 where none is left.
-    """
-    apart: list[tuple[float, bool]] = []
-    for name, (_, present) in chosen.items():
-        if f"{name}/left" not in names or f"{name}/right" not in names:
-            continue
-        left, right = names.index(f"{name}/left"), names.index(f"{name}/right")
-        known_S = ~np.isnan(wanted_SF[:, left] + wanted_SF[:, right])
-        for row in np.flatnonzero(known_S & (probabilities_SF[:, names.index(name)] >= present)):
-            apart_by = consistency.apart(
-                float(probabilities_SF[row, left]), float(probabilities_SF[row, right])
-            )
-            likelier = left if apart_by > 0 else right
-            apart.append((abs(apart_by), bool(wanted_SF[row, likelier] == 1)))
-    apart.sort(reverse=True)
-    right_so_far = np.cumsum([right for _, right in apart])
-    enough = [count for count in range(1, len(apart) + 1) if right_so_far[count - 1] >= SIDES_RIGHT * count]
-    if not enough:
-        return None
-    kept = enough[-1]
-    return (apart[kept - 1][0] + apart[kept][0]) / 2 if kept < len(apart) else 0.0
-
-
-def thresholds(
-    probabilities_SF: NDArray[np.float32], wanted_SF: NDArray[np.float32], names: Sequence[str]
-) -> dict[str, tuple[float, float]]:
-    """Operating points chosen on validation: finding -> (absent below, present from).
-
-    *Present from* gives the best F1 of the thresholds at which at least ``RIGHT`` of the calls are right, half way
-    down to the next lower probability; *absent below* is the highest threshold (not above it) that still finds nine
-    of ten positives. A finding with fewer than three known positives or negatives, or with no such threshold, gets
-    none: it is never called. Sides have none: see ``side_margin``.
-    """
-    chosen: dict[str, tuple[float, float]] = {}
-    for name, given, wanted in zip(names, probabilities_SF.T, wanted_SF.T, strict=True):
-        if "/" in name:
-            continue
-        known = ~np.isnan(wanted)
-        truth, probability = wanted[known] == 1, given[known].astype(np.float64)
-        if min(truth.sum(), (~truth).sum()) < MIN_POSITIVES:
-            continue
-        point = calibration.best_f1_at_precision(truth, probability, RIGHT)
-        if point is None:
-            continue
-        best = point.threshold
-        lower = probability[probability < best]
-        present = (best + float(lower.max())) / 2 if lower.size else best
-        chosen[name] = (min(present, calibration.at_sensitivity(truth, probability, 0.9).threshold), present)
-    return chosen

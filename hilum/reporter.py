@@ -40,8 +40,8 @@ from hilum.imaging.quality import assess
 from hilum.models.decoders import prepared
 from hilum.models.memory import Memory
 from hilum.models.retrieval import generic_features, unit
-from hilum.objectives import cached_features
 from hilum.progress import track
+from hilum.readers import cached_features
 from hilum.retrieval import Evidence
 from hilum.study import (
     Draft,

@@ -24,7 +24,8 @@ from hilum.metrics.intervals import Floats
 from hilum.models.decoders import Decoder
 from hilum.models.memory import Memory
 from hilum.models.report_model import ReportModel
-from hilum.objectives import Reader, vary
+from hilum.objectives import vary
+from hilum.readers import Reader
 from hilum.study import Side, State
 from hilum.text.normal import sentences
 from hilum.text.tokenizer import END, PAD, START, UNKNOWN, Tokenizer

@@ -27,7 +27,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from hilum import allocator, atomic, checkpoints, objectives, parallel, rewards
+from hilum import allocator, atomic, checkpoints, objectives, operating, parallel, readers, rewards
 from hilum.averaging import WeightAverage
 from hilum.data import codes, manifest, splits
 from hilum.data.batches import SECTIONS, Batch, Example, epoch_order, example, prepared, seed_of
@@ -42,6 +42,7 @@ from hilum.models.decoders import begin_with
 from hilum.models.encoders import EncoderShape, weights
 from hilum.models.report_model import ModelConfig, ReportModel
 from hilum.objectives import PartLoss, has_films, learnable
+from hilum.places import drawn_places
 from hilum.precision import Arithmetic, Precision
 from hilum.progress import track
 from hilum.retrieval import Bank, RetrievalConfig
@@ -258,11 +259,9 @@ def _train(
         files = _Files(out, fingerprint, log, stop)
         if progress.stage == "encoder":
             assert config.encoder is not None
-            see = team.in_turn(
-                lambda: objectives.encoder_reader(model, films, data / "cache", config.augment)
-            )
+            see = team.in_turn(lambda: readers.encoder_reader(model, films, data / "cache", config.augment))
             places = (
-                objectives.drawn_places(dataset, seeing, shape.findings, shape.image_size, model.grid)
+                drawn_places(dataset, seeing, shape.findings, shape.image_size, model.grid)
                 if config.drawn_places
                 else None
             )
@@ -283,15 +282,15 @@ def _train(
                 side=0 if shape.trainable == 0 else shape.image_size,  # films behind cached maps do not change
             )  # fmt: skip
             saved, progress = None, _Progress("decoder")
-        features_MGD = team.in_turn(lambda: objectives.cached_features(model, films, data / "cache"))
-        read = objectives.feature_reader(features_MGD, device)
+        features_MGD = team.in_turn(lambda: readers.cached_features(model, films, data / "cache"))
+        read = readers.feature_reader(features_MGD, device)
 
         def head_outputs() -> tuple[NDArray[np.float32], NDArray[np.float32]]:
             return objectives.head_outputs(model, held_out, cells, read)
 
         if config.encoder is not None and saved is None and progress.stage == "decoder":
-            chosen = objectives.thresholds(*team.agree(head_outputs), shape.findings)
-            model.decision_F.copy_(objectives.decisions(chosen, shape.findings))
+            chosen = operating.thresholds(*team.agree(head_outputs), shape.findings)
+            model.decision_F.copy_(operating.decisions(chosen, shape.findings))
 
         steps = config.decoder.epochs * math.ceil(len(examples) / config.decoder.batch_size)
         told_last = config.told if config.told_last is None else config.told_last
@@ -353,7 +352,7 @@ def _train(
                 reward_loss, reward_score, saved, files, team,
             )  # fmt: skip
     outputs = team.agree(head_outputs)
-    thresholds = objectives.thresholds(*outputs, shape.findings)
+    thresholds = operating.thresholds(*outputs, shape.findings)
     described = msgspec.to_builtins(config)
     trained_on = _described(dataset.info.name, len(learning), len(seeing))
     earlier = begun or seeing_run
@@ -362,7 +361,7 @@ def _train(
         trained_on = earlier.info.trained_on
     info = checkpoints.RunInfo(
         name=config.name, model=shape, search=config.search, split=config.split, thresholds=thresholds,
-        side_margin=objectives.side_margin(*outputs, shape.findings, thresholds),
+        side_margin=operating.side_margin(*outputs, shape.findings, thresholds),
         trained_on=trained_on, simulated=dataset.info.simulated,
         data_sha256=manifest.sha256(data), training=described, retrieval=config.retrieval,
         started_from=earlier.info.started_from if earlier else published.origin if published else None,

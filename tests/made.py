@@ -11,8 +11,9 @@ import numpy as np
 import pytest
 import torch
 
-from hilum import checkpoints
-from hilum.data import manifest, splits
+from hilum import checkpoints, objectives
+from hilum.data import batches, manifest, splits
+from hilum.data.films import Films, load_films
 from hilum.data.manifest import Dataset, DatasetInfo
 from hilum.decoding import SearchConfig
 from hilum.models.report_model import ModelConfig, ReportModel
@@ -122,3 +123,14 @@ def run_folder(folder: Path) -> Path:
     run = untrained_run()
     checkpoints.save(folder, run.info, run.model, run.tokenizer)
     return folder
+
+
+def batch(folder: Path, model: ReportModel) -> tuple[batches.Batch, Films]:
+    """Eight studies as one batch for a model of ``untrained_run``, and their films."""
+    made = dataset(folder, 8)
+    films = load_films(made, SIDE, model.grid, folder / "cache")
+    tokenizer = untrained_run().tokenizer
+    examples = [
+        batches.example(study, films, tokenizer, objectives.texts(study), 30) for study in made.studies
+    ]
+    return batches.collate(examples, films.cells_MG), films

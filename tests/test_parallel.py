@@ -15,7 +15,7 @@ import pytest
 import torch
 from torch import nn
 
-from hilum import checkpoints, objectives, training
+from hilum import checkpoints, objectives, readers, training
 from hilum.data import batches
 from hilum.data.films import Films, load_films
 from hilum.imaging.augment import Draws, augment
@@ -73,7 +73,7 @@ def test_losses_and_gradients_of_parts_add_up_to_those_of_the_whole(
     batch: tuple[ReportModel, batches.Batch, Films], stage: str
 ) -> None:
     model, whole, films = batch
-    read = objectives.film_reader(model, films.pixels_MHW)
+    read = readers.film_reader(model, films.pixels_MHW)
     found = []
     for parts in (WHOLE, PARTS):
         generator = torch.Generator().manual_seed(3)
