@@ -23,8 +23,9 @@ from typing import Any
 
 import msgspec
 
-from hilum import allocator, appraisal, atomic, checkpoints, training
+from hilum import allocator, appraisal, atomic, checkpoints, lineage, training
 from hilum.appraisal import Appraisal
+from hilum.configuration import TrainConfig
 from hilum.device import choose
 from hilum.recipes import RECIPES
 from hilum.reporter import Reporter
@@ -58,7 +59,7 @@ def trained(recipe: str, seed: int, data: Path, work: Path, device: str) -> Path
     for other, training_of in learnt.items():
         if config.reward and _same(described, training_of, ("name", "reward")):
             start = other
-        if training.seeing(described) == training.seeing(training_of):
+        if lineage.seeing(described) == lineage.seeing(training_of):
             encoder = other
     training.train(
         config, data, out, resume=True, start=start, encoder=None if start else encoder, device=choose(device)
@@ -79,7 +80,7 @@ def _same(one: Mapping[str, Any], other: Mapping[str, Any], but: Sequence[str]) 
     return ones == others and models[0] == models[1]
 
 
-def searched(run: Path, config: training.TrainConfig, out: Path) -> Path:
+def searched(run: Path, config: TrainConfig, out: Path) -> Path:
     """What ``run`` has learnt, drafting as ``config`` says."""
     found = checkpoints.load(run)
     wanted = set() if config.retrieval is None else {*config.retrieval.background}

@@ -6,12 +6,12 @@ from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 
+from hilum.configuration import StageConfig, TrainConfig
 from hilum.decoding import SearchConfig
 from hilum.models.report_model import ModelConfig
 from hilum.retrieval import RetrievalConfig
 from hilum.rewards import RewardConfig
 from hilum.text.embeddings import Method
-from hilum.training import StageConfig, TrainConfig
 
 
 def openi() -> TrainConfig:

@@ -10,14 +10,13 @@ are those of an uninterrupted run, bit for bit (same machine, same number of thr
 
 from __future__ import annotations
 
-import hashlib
 import math
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -27,25 +26,25 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from hilum import allocator, atomic, checkpoints, objectives, operating, parallel, readers, rewards
+from hilum import allocator, atomic, checkpoints, lineage, objectives, operating, parallel, readers, rewards
 from hilum.averaging import WeightAverage
+from hilum.configuration import StageConfig, TrainConfig
 from hilum.data import codes, manifest, splits
 from hilum.data.batches import SECTIONS, Batch, Example, epoch_order, example, prepared, seed_of
 from hilum.data.films import load_films
 from hilum.data.targets import HEAD_FINDINGS
-from hilum.decoding import SearchConfig
 from hilum.device import CPU, compute_alike, on_cpu
-from hilum.errors import DataError, InputError, Interrupted, TrainingError
+from hilum.errors import DataError, Interrupted, TrainingError
 from hilum.imaging.augment import Draws
 from hilum.metrics.frequencies import Frequencies
 from hilum.models.decoders import begin_with
-from hilum.models.encoders import EncoderShape, weights
-from hilum.models.report_model import ModelConfig, ReportModel
+from hilum.models.encoders import weights
+from hilum.models.report_model import ReportModel
 from hilum.objectives import PartLoss, has_films, learnable
 from hilum.places import drawn_places
-from hilum.precision import Arithmetic, Precision
+from hilum.precision import Arithmetic
 from hilum.progress import track
-from hilum.retrieval import Bank, RetrievalConfig
+from hilum.retrieval import Bank
 from hilum.text import embeddings
 from hilum.text.normal import normalise
 from hilum.text.tokenizer import Tokenizer
@@ -55,73 +54,6 @@ BEST = {stage: f"best-{stage}.pt" for stage in ("encoder", "decoder", "reward")}
 RELEASE_STEPS = 25
 AHEAD = 1
 """Threads that put the next batch together while this one is computed; what is computed does not depend on it."""
-
-
-@dataclass(frozen=True, slots=True)
-class StageConfig:
-    """How long and how fast a stage learns. The rate warms up over ``warmup`` of the steps, then falls as a
-    half cosine; training stops after ``patience`` epochs without a better validation score. ``average`` is the decay
-    of an exponential average of the weights (0: none), which then is what is validated and kept. ``micro_batch``: so
-    many studies go through the model at once (0: the whole batch), their gradients added up: less memory, and but
-    for the statistics of batch norms and for dropout the same step."""
-
-    epochs: int
-    batch_size: int
-    rate: float
-    weight_decay: float = 0.01
-    warmup: float = 0.1
-    patience: int = 4
-    clip: float = 1.0
-    average: float = 0.0
-    micro_batch: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class TrainConfig:
-    """A whole run. ``model.vocabulary`` and ``model.findings`` are filled in from the data."""
-
-    name: str
-    model: ModelConfig
-    encoder: StageConfig | None
-    decoder: StageConfig
-    search: SearchConfig = field(default_factory=SearchConfig)
-    split: str = "clean"
-    see_outside: bool = False
-    """Whether the encoder also learns findings from the studies in no part of the split (the decoder never)."""
-    seed: int = 0
-    pretrained: bool = True
-    """Whether the encoder starts from published weights, or at random."""
-    weights: str | None = None
-    """Which: a file, a folder or a known name (``models.encoders.weights``); None: those of an installed package."""
-    weights_sha256: str | None = None
-    """What their file must have, where the user states it."""
-    min_count: int = 3
-    coverage: float = 0.1
-    """Weight of the doubly stochastic penalty."""
-    drawn_places: float = 0.0
-    """Weight, in the encoder's stage, of a loss that shows the head where findings were drawn. Simulated films only:
-    nobody knows it of real ones."""
-    told: float = 0.5
-    """Share of the studies whose decoder is told the true findings instead of the head's, while it learns."""
-    told_last: float | None = None
-    """Where it changes while the decoder learns: what that share falls or rises to, evenly (None: it stays)."""
-    emphasis: float = 1.0
-    """How much words of sentences that state a finding weigh beside the others in the decoder's loss."""
-    augment: float = 1.0
-    """How strongly the films are changed while the encoder learns (``imaging.augment``)."""
-    codes: int = 0
-    """The encoder also learns the annotators' codes that so many of its studies share (0: none)."""
-    retrieval: RetrievalConfig | None = None
-    """Whether the training reports take part in drafting, and how; the run folder then holds them."""
-    save_seconds: float = 60.0
-    word_vectors: embeddings.Method | None = None
-    """What the decoder's words start from: vectors learnt from the reports in training, or (None) at random."""
-    reward: rewards.RewardConfig | None = None
-    """What the drafts of the third stage are worth; None: there is no such stage."""
-    reward_stage: StageConfig = field(
-        default_factory=lambda: StageConfig(epochs=4, batch_size=16, rate=3e-4, weight_decay=0.0)
-    )
-    precision: Precision = "auto"
 
 
 @dataclass(slots=True)
@@ -192,13 +124,13 @@ def _train(
     tokenizer = Tokenizer.train([*written, *asked], min_count=config.min_count)
     coded = codes.frequent(seeing, config.codes) if config.codes and config.encoder is not None else ()
     shape = replace(config.model, vocabulary=len(tokenizer), findings=HEAD_FINDINGS, codes=coded)
-    begun = None if start is None else _begun(start, config, data)
+    begun = None if start is None else lineage.begun(start, config, data)
     if begun is not None:
         tokenizer, shape = begun.tokenizer, begun.info.model
         config = replace(config, search=begun.info.search)
     if resume and (out / "config.json").is_file() and not (out / checkpoints.RESUME).is_file():
         return checkpoints.read_info(out)  # it had finished
-    seeing_run = None if encoder is None else _seeing(encoder, config, data)
+    seeing_run = None if encoder is None else lineage.looking(encoder, config, data)
     if seeing_run is not None:
         shape = replace(shape, encoder_shape=seeing_run.info.model.encoder_shape)
     published = None
@@ -206,7 +138,7 @@ def _train(
         published = weights.find(shape.encoder, config.weights, config.weights_sha256)
         shape = replace(shape, encoder_shape=published.shape)
     config = replace(config, model=shape)
-    fingerprint = _fingerprint(config, data, begun, published, seeing_run)
+    fingerprint = lineage.fingerprint(config, data, begun, published, seeing_run)
     saved = checkpoints.resumable(out, fingerprint, resume)
     team.wait()  # before anything is written to ``out``
 
@@ -522,101 +454,6 @@ def _seed(config: TrainConfig, stage: str, step: int) -> int:
 
 def _generator(config: TrainConfig, stage: str, step: int) -> torch.Generator:
     return torch.Generator().manual_seed(_seed(config, stage, step) + 1)
-
-
-def _begun(start: Path, config: TrainConfig, data: Path) -> checkpoints.Run:
-    """The run whose drafts are to be learnt from."""
-    run = checkpoints.load(start)
-    if config.reward is None:
-        raise InputError(
-            f"recipe {config.name!r} has no reward stage, and nothing else is trained of a finished run",
-            where=start, fix="use openi-reward or phantom-reward, or train without --start",
-        )  # fmt: skip
-    if run.info.split != config.split or run.info.data_sha256 != manifest.sha256(data):
-        raise InputError(
-            f"it was trained on other data, or on split {run.info.split!r} and not {config.split!r}",
-            where=start, fix="name its data and its split: what it was trained on must not be chosen on",
-        )  # fmt: skip
-    return run
-
-
-TAUGHT = (
-    "encoder",
-    "split",
-    "see_outside",
-    "seed",
-    "pretrained",
-    "drawn_places",
-    "augment",
-    "codes",
-    "weights",
-)
-SEEN = ("encoder", "image_size", "width", "dropout", "trainable")
-"""What of a configuration, and of its model, decides what the stage "encoder" learns."""
-
-
-def seeing(described: Mapping[str, Any]) -> dict[str, Any]:
-    """Of a configuration as plain values (``RunInfo.training``) what decides what its encoder learns."""
-    return {name: described.get(name) for name in TAUGHT} | {
-        f"model.{name}": described["model"].get(name) for name in SEEN
-    }
-
-
-def _seeing(encoder: Path, config: TrainConfig, data: Path) -> checkpoints.Run:
-    """The run whose encoder is to be taken."""
-    run = checkpoints.load(encoder)
-    if run.info.data_sha256 != manifest.sha256(data):
-        raise InputError("its encoder has learnt from other data", where=encoder, fix="train one on these")
-    wanted, there = (seeing(some) for some in (msgspec.to_builtins(config), run.info.training))
-    other = [name for name, value in wanted.items() if there.get(name) != value]
-    if other:
-        raise InputError(
-            f"its encoder was taught otherwise ({', '.join(other)})", where=encoder,
-            fix="name a run of the same recipe family and seed, or train the encoder too",
-        )  # fmt: skip
-    return run
-
-
-def _fingerprint(
-    config: TrainConfig,
-    data: Path,
-    begun: checkpoints.Run | None = None,
-    published: weights.Start | None = None,
-    seeing_run: checkpoints.Run | None = None,
-) -> str:
-    """What a resumed run must share with the one it goes on with; how often it saves is not part of it, nor is
-    where the encoder's weights lie."""
-    described = msgspec.to_builtins(replace(config, save_seconds=0.0))
-    # States from before there was a choice can still be resumed.
-    _drop(
-        described, word_vectors=None, drawn_places=0.0, precision="auto", told_last=None, emphasis=1.0,
-        augment=1.0, codes=0, retrieval=None,
-    )  # fmt: skip
-    unchosen = msgspec.to_builtins(EncoderShape())
-    _drop(described["model"], background=(), codes=(), trainable=None, encoder_shape=unchosen)
-    _drop(described["search"], nucleus=1.0, consensus=(), consensus_power=0.0, consistent=False)
-    if config.model.decoder == "soft-lstm":
-        for name in ("decoder", "layers", "heads"):
-            del described["model"][name]
-    for stage in (described["encoder"], described["decoder"], described["reward_stage"]):
-        if stage is not None:
-            _drop(stage, average=0.0, micro_batch=0)
-    if config.reward is None:
-        del described["reward"], described["reward_stage"]
-    if begun is not None:
-        described["start"] = begun.info.weights_sha256
-    if seeing_run is not None:
-        described["encoder_from"] = seeing_run.info.weights_sha256
-    del described["weights"], described["weights_sha256"]
-    if published is not None and config.weights is not None:
-        described["weights"] = published.origin.sha256
-    return hashlib.sha256(msgspec.json.encode([described, manifest.sha256(data)])).hexdigest()
-
-
-def _drop(described: dict[str, Any], **defaults: object) -> None:
-    for name, value in defaults.items():
-        if described[name] == value:
-            del described[name]
 
 
 @contextmanager

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 
-from hilum.training import TrainConfig
+from hilum.configuration import TrainConfig
 
 
 def begin(

@@ -10,13 +10,13 @@ import numpy as np
 import pytest
 
 from hilum import appraisal, training
+from hilum.configuration import StageConfig
 from hilum.data import manifest
 from hilum.data.manifest import Dataset
 from hilum.errors import DataError, InputError
 from hilum.metrics.intervals import Interval
 from hilum.recipes import tiny
 from hilum.study import Draft, ModelCard, RegionMap, Report, Sentence
-from hilum.training import StageConfig
 from tests import made
 from tests.browser import Page, assert_self_contained
 

@@ -41,6 +41,8 @@ ROOMS = [
     "readers",
     "objectives",
     "rewards",
+    "configuration",
+    "lineage",
     "training",
     "recipes",
     "summary",

@@ -10,9 +10,9 @@ import pytest
 
 from benchmarks import ablation
 from hilum import checkpoints
+from hilum.configuration import TrainConfig
 from hilum.recipes import tiny, variant
 from hilum.retrieval import RetrievalConfig
-from hilum.training import TrainConfig
 from tests import made
 
 

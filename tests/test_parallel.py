@@ -16,13 +16,13 @@ import torch
 from torch import nn
 
 from hilum import checkpoints, objectives, readers, training
+from hilum.configuration import StageConfig, TrainConfig
 from hilum.data import batches
 from hilum.data.films import Films, load_films
 from hilum.imaging.augment import Draws, augment
 from hilum.models.report_model import ReportModel
 from hilum.parallel import Team, running_statistics
 from hilum.recipes import tiny
-from hilum.training import StageConfig, TrainConfig
 from tests import made, processes
 
 

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from hilum import rewards, training
 from hilum.checkpoints import load, read_info
+from hilum.configuration import StageConfig
 from hilum.decoding import Hypothesis, SearchConfig, sample, sequence_log_prob
 from hilum.errors import InputError
 from hilum.metrics import nlg
@@ -24,7 +25,6 @@ from hilum.study import State, Study
 from hilum.text.findings import NO_FINDING, Reading, label
 from hilum.text.normal import normalise
 from hilum.text.tokenizer import END, IMPRESSION, PAD, START, UNKNOWN
-from hilum.training import StageConfig
 from tests import made
 from tests.contracts import make_memory
 

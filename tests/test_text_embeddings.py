@@ -18,7 +18,7 @@ import safetensors.numpy
 import torch
 from torch import nn
 
-from hilum import checkpoints, training
+from hilum import checkpoints, lineage, training
 from hilum.data import splits
 from hilum.errors import InputError, MissingDependencyError, TextError
 from hilum.models.decoders import begin_with
@@ -341,8 +341,8 @@ def test_a_state_from_before_there_was_a_choice_can_be_resumed(tmp_path: Path) -
         before["search"].pop(name, None)
     data = hashlib.sha256(b"{}\n").hexdigest()
     expected = hashlib.sha256(msgspec.json.encode([before, data])).hexdigest()
-    assert training._fingerprint(tiny(), tmp_path) == expected
-    assert training._fingerprint(replace(tiny(), word_vectors=Method.WORD2VEC), tmp_path) != expected
+    assert lineage.fingerprint(tiny(), tmp_path) == expected
+    assert lineage.fingerprint(replace(tiny(), word_vectors=Method.WORD2VEC), tmp_path) != expected
 
 
 def test_the_recipe_differs_from_its_base_in_the_vectors_alone() -> None:

@@ -14,7 +14,8 @@ import pytest
 import safetensors.torch
 import torch
 
-from hilum import checkpoints, objectives, training
+from hilum import checkpoints, lineage, objectives, training
+from hilum.configuration import StageConfig
 from hilum.data import manifest, splits
 from hilum.data.manifest import DatasetInfo
 from hilum.errors import DataError, InputError, Interrupted, RunError, TrainingError
@@ -22,7 +23,6 @@ from hilum.models.report_model import ReportModel
 from hilum.recipes import RECIPES, tiny
 from hilum.reporter import Reporter
 from hilum.study import Report
-from hilum.training import StageConfig
 from tests import encoders_made, made
 
 ONE_THREAD = {**os.environ, "OMP_NUM_THREADS": "1"}
@@ -174,7 +174,7 @@ def test_a_resumed_run_shares_its_decoder_and_what_shapes_it(tmp_path: Path) -> 
     (tmp_path / "studies.jsonl").write_text("")
 
     def shared(**changed: str | int) -> str:
-        return training._fingerprint(replace(tiny(), model=replace(tiny().model, **changed)), tmp_path)
+        return lineage.fingerprint(replace(tiny(), model=replace(tiny().model, **changed)), tmp_path)
 
     assert shared(layers=5) == shared()  # nothing to an LSTM, as before there was a choice
     named = {shared(), *(shared(decoder=name) for name in ("soft-gru", "hard-lstm", "transformer"))}
@@ -226,7 +226,7 @@ def test_a_resumed_run_shares_its_numbers_and_its_average(tmp_path: Path) -> Non
         replace(base, decoder=replace(base.decoder, average=0.9)),
         replace(base, decoder=replace(base.decoder, micro_batch=4)),
     ]
-    assert len({training._fingerprint(config, tmp_path) for config in configs}) == len(configs)
+    assert len({lineage.fingerprint(config, tmp_path) for config in configs}) == len(configs)
 
 
 def test_half_of_the_bits_learn_nearly_the_same(tmp_path: Path) -> None:
