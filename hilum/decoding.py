@@ -25,10 +25,12 @@ SHED = 0.75
 class SearchConfig:
     """How to search.
 
-    ``length_power`` a: finished hypotheses are ranked by log-probability / length^a (0: by log-probability
-    alone). ``block_ngram`` n: no n tokens in a row stand twice in a draft (0: off). ``samples``: so many drafts
-    are drawn beside the beams, at ``temperature``, for a later choice among them (0: off); ``nucleus`` p: from the
-    smallest set of likeliest tokens whose probability at that temperature reaches p (1: from all).
+    ``beams`` K: so many hypotheses go on at a time (0: nothing is searched for, by a run whose drafts come from
+    evidence, ``hilum.retrieval``, or are all drawn). ``length_power`` a: finished hypotheses are ranked by
+    log-probability / length^a (0: by log-probability alone). ``block_ngram`` n: no n tokens in a row stand twice in
+    a draft (0: off). ``samples``: so many drafts are drawn beside the beams, at ``temperature``, for a later choice
+    among them (0: off); ``nucleus`` p: from the smallest set of likeliest tokens whose probability at that
+    temperature reaches p (1: from all).
 
     What is chosen among them (``hilum.choice``): ``consensus`` is a utility, names of ``hilum.consensus.UTILITIES``
     and their weights (none: by agreement with the findings head), under which a draft counts by its probability to
@@ -67,8 +69,10 @@ def beam_search(
 ) -> list[list[Hypothesis]]:
     """The up to K best hypotheses of each study, best first (ranking: arXiv 1609.08144, 7).
 
-    ``banned_BV``, bool, are words that a study's draft may not hold.
+    ``banned_BV``, bool, are words that a study's draft may not hold. Raises ValueError where there is no beam.
     """
+    if config.beams < 1:
+        raise ValueError(f"a search needs a beam, not {config.beams}")
     beams, device = config.beams, memory.features_BND.device
     found: list[list[Hypothesis]] = [[] for _ in range(memory.features_BND.shape[0])]
     active, open_ = list(range(len(found))), [True] * len(found)

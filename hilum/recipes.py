@@ -22,7 +22,7 @@ def openi() -> TrainConfig:
         model=ModelConfig(vocabulary=0, findings=(), image_size=160),
         encoder=StageConfig(epochs=8, batch_size=16, rate=6e-4, weight_decay=0.02, patience=3, average=0.998),
         decoder=StageConfig(epochs=10, batch_size=16, rate=3e-3, patience=6, average=0.995),
-        search=SearchConfig(beams=3, length_power=1.0, consistent=True),
+        search=SearchConfig(beams=0, length_power=1.0, consistent=True),
         split="r2gen",
         see_outside=True,
         augment=1.4,
@@ -106,12 +106,12 @@ def films(base: TrainConfig) -> TrainConfig:
 
 def decoder_only(base: TrainConfig) -> TrainConfig:
     """No evidence: of the decoder's own drafts, beams and samples, the one that agrees best with the head."""
-    return replace(base, retrieval=None, search=replace(base.search, samples=16, temperature=0.8))
+    return replace(base, retrieval=None, search=replace(base.search, beams=3, samples=16, temperature=0.8))
 
 
 def likeliest(base: TrainConfig) -> TrainConfig:
     """No choice either: the draft that the decoder finds likeliest, whatever the head says."""
-    return replace(base, retrieval=None, search=replace(base.search, samples=0, consistent=False))
+    return replace(base, retrieval=None, search=replace(base.search, beams=3, samples=0, consistent=False))
 
 
 def blind(base: TrainConfig) -> TrainConfig:

@@ -87,7 +87,10 @@ class Reporter:
     """A trained model, ready to draft."""
 
     def __init__(self, run: checkpoints.Run, backend: Backend | None = None) -> None:
-        """``backend`` computes the encoder of ``report`` (None: PyTorch)."""
+        """``backend`` computes the encoder of ``report`` (None: PyTorch).
+
+        Raises RunError for a run that cannot draft as its ``config.json`` says.
+        """
         self.run = run
         self.backend = backend or Backend("PyTorch", run.model.see)
         self.card = ModelCard(run.info.name, run.info.weights_sha256, run.info.trained_on, run.info.simulated)
@@ -101,6 +104,12 @@ class Reporter:
                 )
             except ValueError as error:
                 raise RunError(str(error), where=run.info.name, fix="train anew") from None
+        search = run.info.search
+        if search.beams < (0 if self._evidence is not None or search.samples else 1):
+            raise RunError(
+                f"{search.beams} beams, and nothing else to draft from", where=run.info.name,
+                fix="in its config.json, under `search`, set `beams` to 1 or more",
+            )  # fmt: skip
         self.full_stop = run.tokenizer.encode_report(explain.FULL_STOP, "")[1]
         self._sided = frozenset(name.partition("/")[0] for name in run.info.model.findings if "/" in name)
         self._side_tokens = {
@@ -244,11 +253,13 @@ class Reporter:
     def _chosen(
         self, studies: Sequence[Study], memory: Memory, heads: Sequence[Verdict], logits_BF: Tensor
     ) -> list[Choice]:
-        """The best draft of each study, of the beams and, where the run draws any, the samples (``choice``); where it
+        """The best draft of each study, of the beams and the samples, where the run has any (``choice``); where it
         keeps its training reports, what they make likely of those, of the reports and of their sentences."""
         decoder, search = self._decoder, self.run.info.search
         banned_BV = torch.stack([self._banned(head.called) for head in heads]).to(self.run.model.device)
-        candidates = beam_search(decoder, memory, search, banned_BV)
+        candidates: list[list[Hypothesis]] = [[] for _ in heads]
+        if search.beams:
+            candidates = beam_search(decoder, memory, search, banned_BV)
         if search.samples:
             drawn = sample(decoder, memory, search, banned_BV)
             candidates = [[*beams, *draws] for beams, draws in zip(candidates, drawn, strict=True)]

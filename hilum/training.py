@@ -127,7 +127,9 @@ def _train(
     begun = None if start is None else lineage.begun(start, config, data)
     if begun is not None:
         tokenizer, shape = begun.tokenizer, begun.info.model
-        config = replace(config, search=begun.info.search)
+        # A run that drafts from evidence alone has no beams of its own.
+        beams = begun.info.search.beams or config.search.beams
+        config = replace(config, search=replace(begun.info.search, beams=beams))
     if resume and (out / "config.json").is_file() and not (out / checkpoints.RESUME).is_file():
         return checkpoints.read_info(out)  # it had finished
     seeing_run = None if encoder is None else lineage.looking(encoder, config, data)

@@ -149,6 +149,8 @@ def test_what_is_not_finished_says_so_and_never_outranks_what_is() -> None:
     decoder = make(9)
     with torch.no_grad():
         decoder.out.bias[END] = -3.0
+    with pytest.raises(ValueError, match="a beam, not 0"):
+        beam_search(decoder, make_memory(), SearchConfig(0, 3))
     for best in beam_search(decoder, make_memory(), SearchConfig(4, 3, 0.0, 0, FORBIDDEN)):
         order = [h.finished for h in best]
         assert order == sorted(order, reverse=True)

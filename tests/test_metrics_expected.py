@@ -28,6 +28,9 @@ def test_it_is_the_weighted_sum_over_the_references(references: list[str], text:
     some = [text, *references, ""]
     together_T = given_weights.cider_d_of(given_weights.prepared.counted(some))
     assert together_T == pytest.approx([given_weights.cider_d(one) for one in some], abs=1e-12)
+    table_TN = given_weights.prepared.table(given_weights.prepared.counted(some))
+    assert table_TN[0] == pytest.approx(each_N, abs=1e-5)
+    assert table_TN @ weights_N == pytest.approx(together_T, abs=1e-4)
 
 
 def test_another_number_of_weights_is_refused() -> None:

@@ -14,6 +14,13 @@ def test_a_recipe_is_found_under_its_name(name: str) -> None:
     assert RECIPES[name]().name == name
 
 
+@pytest.mark.parametrize("name", sorted(RECIPES))
+def test_a_run_has_something_to_draft_from(name: str) -> None:
+    """Evidence, and no beams then; or else the decoder's own drafts."""
+    recipe = RECIPES[name]()
+    assert (recipe.search.beams == 0) == (recipe.retrieval is not None)
+
+
 @pytest.mark.parametrize("base", ["openi", "phantom", "demo"])
 @pytest.mark.parametrize("name", sorted(VARIANTS))
 def test_a_variant_looks_as_its_base_does(base: str, name: str) -> None:

@@ -10,11 +10,12 @@ import torch
 
 from hilum import checkpoints, objectives
 from hilum.data.manifest import Dataset
-from hilum.decoding import SearchConfig
+from hilum.decoding import SearchConfig, sample
 from hilum.errors import ImageError, InputError, RunError
 from hilum.imaging.phantom import render
 from hilum.metrics.frequencies import Frequencies
 from hilum.reporter import REAL_MODEL, SIMULATED_MODEL, Reporter
+from hilum.retrieval import Bank, RetrievalConfig
 from hilum.study import DISCLAIMER, Draft, Projection, State, Study, View
 from hilum.text.normal import normalise
 from tests import made
@@ -219,6 +220,48 @@ def test_drafts_are_chosen_by_consensus_alone_and_together(data: Dataset, report
             for name, state in said.items():
                 estimate = draft.findings.get(name)
                 assert estimate is None or {state, estimate.state} != {State.PRESENT, State.ABSENT}
+
+
+def test_without_beams_evidence_drafts_alone(data: Dataset) -> None:
+    """The draft is the evidence's own, and its words are explained by the decoder as any are."""
+    run = made.untrained_run()
+    texts = [("the heart is normal .", "the lungs are clear ."), ("there is a left pleural effusion .", "")]
+    bank = Bank.of(texts * 3, np.random.default_rng(0).uniform(0.1, 0.9, (6, 4)))
+    info = replace(
+        run.info, search=replace(run.info.search, beams=0), retrieval=RetrievalConfig(ridge=1.0),
+        thresholds={"Pleural Effusion": (0.3, 0.6), "Cardiomegaly": (0.3, 0.6)},
+    )  # fmt: skip
+    ready = Reporter(replace(run, info=info, bank=bank))
+    for study, draft in zip(data.studies[:3], ready.report_all(data, data.studies[:3]), strict=True):
+        same(draft, ready.report(study, data.root))
+        _, logits_BF, heads = ready.remember([study], ready.seen(data, [study]))
+        assert ready._evidence is not None
+        tokens = ready._evidence.draft(logits_BF[0].detach().double().numpy(), heads[0])
+        alone = run.tokenizer.decode_report(tokens)
+        assert (normalise(draft.findings_text), normalise(draft.impression)) == alone
+        assert all(sentence.log_prob < 0 and sentence.regions for sentence in draft.sentences)
+
+
+def test_without_beams_samples_are_all_there_is_to_choose_from(data: Dataset) -> None:
+    run = made.untrained_run()
+    search = replace(run.info.search, beams=0, samples=1)
+    ready, some = Reporter(replace(run, info=replace(run.info, search=search))), data.studies[:4]
+    memory, _, heads = ready.remember(some, ready.seen(data, some))
+    banned_BV = torch.stack([ready._banned(head.called) for head in heads])
+    for draft, drawn in zip(
+        ready.report_all(data, some), sample(run.model.decoder, memory, search, banned_BV), strict=True
+    ):
+        findings, _ = run.tokenizer.decode_report(drawn[0].tokens)
+        assert normalise(draft.findings_text) == normalise(findings)
+
+
+@pytest.mark.parametrize("beams", [0, -1])
+def test_a_run_with_nothing_to_draft_from_is_refused_in_one_line(beams: int) -> None:
+    run = made.untrained_run()
+    info = replace(run.info, search=replace(run.info.search, beams=beams))
+    with pytest.raises(RunError, match=f"{beams} beams, and nothing else to draft from") as refused:
+        Reporter(replace(run, info=info))
+    assert "\n" not in str(refused.value)
 
 
 def simulated_view(folder: Path, name: str, film: np.ndarray, projection: Projection) -> View:

@@ -255,7 +255,8 @@ def test_the_reward_rises_and_only_the_decoder_learns(tmp_path: Path) -> None:
         decoder=StageConfig(epochs=3, batch_size=8, rate=5e-3),
         save_seconds=60.0,
     )
-    training.train(base, data, tmp_path / "base")
+    beamless = replace(base, search=replace(base.search, beams=0))  # as of a run that drafts from evidence
+    training.train(beamless, data, tmp_path / "base")
     config = replace(
         base, name="rewarded", reward=RewardConfig(cider=0.1, found=1.0, samples=6, words=0.0),
         reward_stage=StageConfig(epochs=6, batch_size=9, rate=1e-2, weight_decay=0.0, patience=6),
@@ -265,6 +266,7 @@ def test_the_reward_rises_and_only_the_decoder_learns(tmp_path: Path) -> None:
     assert {line["stage"] for line in log} == {"reward"} and log[0]["epoch"] == 0
     assert max(line["reward"] for line in log[1:]) > log[0]["reward"] + 0.1
     assert read_info(tmp_path / "run").weights_sha256 == info.weights_sha256 and info.name == "rewarded"
+    assert read_info(tmp_path / "base").search.beams == 0 and info.search == base.search
     untouched = [load(tmp_path / name).model.state_dict() for name in ("base", "run")]
     for name, before in untouched[0].items():
         assert name.startswith("decoder.") or torch.equal(before, untouched[1][name]), name

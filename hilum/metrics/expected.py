@@ -61,6 +61,23 @@ class Expected:
         gain_RN = sparse.csr_array((gain_R, (row_R, reference_R)), shape=(rows + 1, len(references)))
         return gain_RN, np.where(row_KG < 0, rows, row_KG)
 
+    def table(self, texts: Counted) -> NDArray[np.float32]:
+        """CIDEr-D of each text against each reference alone, (T, N), to rounding. With weights its product is what
+        ``Weighted.cider_d_of`` gives: worth making where the same texts are scored under many weights."""
+        gain_RN, _ = self.steps
+        text_E, order_E = np.divmod(texts.slot_E, ORDERS)
+        row_E = np.concatenate([np.zeros(0, dtype=np.intp), *(row_E for _, row_E in texts.rows)])
+        length_E = np.repeat([length for length, _ in texts.rows], [len(row_E) for _, row_E in texts.rows])
+        share_E = (10 / ORDERS / texts.norm_T4[text_E, order_E]).astype(np.float32)
+        steps_TR = sparse.csr_array((share_E, (text_E, row_E)), shape=(len(texts.norm_T4), gain_RN.shape[0]))
+        table_TN: NDArray[np.float32] = (steps_TR @ gain_RN.astype(np.float32)).toarray()
+        length_T = np.zeros(len(table_TN), dtype=np.intp)
+        length_T[text_E] = length_E
+        lengths, which_T = np.unique(length_T, return_inverse=True)
+        penalty_LN = [nlg.length_penalty(length, self.references.length_N) for length in lengths.tolist()]
+        table_TN *= np.array(penalty_LN, dtype=np.float32)[which_T]
+        return table_TN
+
     def counted(self, texts: Sequence[str]) -> Counted:
         """``texts`` ready to be scored together, under any weights."""
         return self.counted_of(nlg.Pieces(self.references).count([[text] for text in texts]))
