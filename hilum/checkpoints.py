@@ -321,6 +321,12 @@ def model_card(info: RunInfo) -> str:
         if info.retrieval is not None
         else ""
     )
+    if info.retrieval is not None and info.retrieval.background:
+        bank += (
+            f"\nWhose reports a draft follows depends on the study's {' and '.join(info.retrieval.background)}, too: "
+            "they give away the wording, not the findings. Scores of text against a system that does not read them "
+            "compare the reading of these words.\n"
+        )
     return f"""# {info.name}
 
 {DISCLAIMER}

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from hilum import checkpoints, training
+from hilum.data import manifest
 from hilum.data.manifest import Dataset
 from hilum.errors import RunError
 from hilum.models.report_model import ReportModel
@@ -72,3 +73,42 @@ def test_a_damaged_bank_is_named(trained: tuple[Dataset, Path]) -> None:
         checkpoints.load(trained[1])
     path.write_bytes(whole)
     checkpoints.load(trained[1])
+
+
+@pytest.fixture(scope="module")
+def asked(tmp_path_factory: pytest.TempPathFactory) -> tuple[Dataset, Path]:
+    """The same, with what was asked in the bank: of normal studies in one way, of the others in another."""
+    root = tmp_path_factory.mktemp("asked")
+    dataset = made.dataset(root / "data", 45)
+    studies = tuple(
+        replace(study, indication="Dyspnea, query effusion." if study.truth else "Routine check up.")
+        for study in dataset.studies
+    )
+    manifest.write(dataset.root, dataset.info, studies)
+    retrieval = RetrievalConfig(ridge=1.0, agreement=0.0, background=("indication", "comparison"))
+    training.train(replace(tiny(), retrieval=retrieval), dataset.root, root / "run")
+    return replace(dataset, studies=studies), root / "run"
+
+
+def test_what_was_asked_weighs_the_evidence_and_nothing_warns_of_it(asked: tuple[Dataset, Path]) -> None:
+    dataset, run = asked
+    reporter = Reporter.load(run)
+    assert reporter.run.bank is not None
+    assert set(reporter.run.bank.background) == {"indication", "comparison"}
+    study = dataset.studies[0]
+    texts = set()
+    for indication in ("Dyspnea, query effusion.", "Routine check up."):
+        draft = reporter.report(replace(study, indication=indication), dataset.root)
+        assert not any("indication" in warning for warning in draft.warnings)
+        texts.add(" ".join(sentence.text for sentence in draft.sentences))
+    assert len(texts) == 2  # the same film
+    told = reporter.report(replace(study, history="Smoker."), dataset.root)
+    assert any("history" in warning for warning in told.warnings)
+    assert "indication and comparison" in (run / "README.md").read_text(encoding="utf-8")
+
+
+def test_a_bank_without_what_was_asked_is_refused(asked: tuple[Dataset, Path]) -> None:
+    run = checkpoints.load(asked[1])
+    assert run.bank is not None
+    with pytest.raises(RunError, match="no indication and no comparison"):
+        Reporter(replace(run, bank=replace(run.bank, background={})))
