@@ -273,8 +273,13 @@ class Reporter:
                 drafts = [one.tokens for one in some]
                 known = {name: normalise(SECTIONS[name](study)) for name in self._known_by_evidence()}
                 tokens = self._evidence.draft(logits_F.double().cpu().numpy(), head, drafts, known)
-                # It stands alone: how likely it is, nobody asks before the pass that explains it.
-                some = [Hypothesis(tuple(tokens), math.nan, True)]  # noqa: PLW2901
+                if tokens:
+                    # It stands alone: how likely it is, nobody asks before the pass that explains it.
+                    some = [Hypothesis(tuple(tokens), math.nan, True)]  # noqa: PLW2901
+                elif not some:  # no training report is all in words that the run knows
+                    some = beam_search(  # noqa: PLW2901
+                        decoder, memory.select(row), replace(search, beams=1), banned_BV[row]
+                    )[0]
             chosen.append(self._chooser.choose(some, head, rescore))
         return chosen
 

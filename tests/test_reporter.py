@@ -299,3 +299,16 @@ def test_what_is_certainly_no_film_is_refused_unless_asked_for(reporter: Reporte
         reporter.report(study, tmp_path, any_picture=False)
     drafted = reporter.report(study, tmp_path)
     assert any("does not look like a chest radiograph" in warning for warning in drafted.warnings)
+
+
+def test_where_no_report_is_in_known_words_the_decoder_drafts(data: Dataset) -> None:
+    run = made.untrained_run()
+    bank = Bank.of([("unheard of words .", "none known .")] * 4, np.full((4, 4), 0.5))
+    search = replace(run.info.search, beams=0)
+    info = replace(run.info, search=search, retrieval=RetrievalConfig(ridge=1.0))
+    ready = Reporter(replace(run, info=info, bank=bank))
+    one = Reporter(replace(run, info=replace(run.info, search=replace(search, beams=1))))
+    for draft, greedy in zip(
+        ready.report_all(data, data.studies[:3]), one.report_all(data, data.studies[:3]), strict=True
+    ):
+        assert draft.sentences and [s.text for s in draft.sentences] == [s.text for s in greedy.sentences]
