@@ -155,6 +155,8 @@ def _session(graph: bytes) -> Any:  # noqa: ANN401 - no types for it
 
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = torch.get_num_threads()
+    # Its threads would wait for more work in a loop, and take the cores from what PyTorch does next.
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     options.log_severity_level = 3
     try:
         return onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
