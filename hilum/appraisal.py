@@ -12,7 +12,7 @@ import torch
 
 from hilum import checkpoints, evaluation, explanations, objectives, yardsticks
 from hilum.data import manifest, splits
-from hilum.data.batches import SECTIONS
+from hilum.data.batches import section_text
 from hilum.data.manifest import Dataset
 from hilum.data.targets import targets
 from hilum.device import CPU
@@ -228,7 +228,7 @@ def appraise(
 
 
 def _asked(studies: Sequence[Study]) -> dict[str, list[str]]:
-    return {name: [normalise(SECTIONS[name](study)) for study in studies] for name in ASKED}
+    return {name: [section_text(study, name) for study in studies] for name in ASKED}
 
 
 def _descriptors(diagnoses: Sequence[Diagnosis]) -> list[str]:

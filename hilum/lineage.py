@@ -60,7 +60,7 @@ def looking(encoder: Path, config: TrainConfig, data: Path) -> checkpoints.Run:
     if run.info.data_sha256 != manifest.sha256(data):
         raise InputError("its encoder has learnt from other data", where=encoder, fix="train one on these")
     wanted, there = (seeing(some) for some in (msgspec.to_builtins(config), run.info.training))
-    other = [name for name, value in wanted.items() if there.get(name) != value]
+    other = [name for name, value in wanted.items() if there[name] != value]
     if other:
         raise InputError(
             f"its encoder was taught otherwise ({', '.join(other)})", where=encoder,

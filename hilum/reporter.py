@@ -27,6 +27,7 @@ from hilum.data.batches import (
     in_chunks,
     ordered_views,
     pad_rows,
+    section_text,
 )
 from hilum.data.films import Films, load_films, quantise, true_aspect
 from hilum.data.manifest import Dataset
@@ -58,7 +59,7 @@ from hilum.study import (
 )
 from hilum.text.findings import NO_FINDING
 from hilum.text.labeller.attributes import side_of
-from hilum.text.normal import normalise, readable
+from hilum.text.normal import readable
 from hilum.text.tokenizer import END, START
 
 BATCH = 16
@@ -271,7 +272,7 @@ class Reporter:
             rescore = partial(rescored, decoder, memory.select(row))
             if self._evidence is not None:
                 drafts = [one.tokens for one in some]
-                known = {name: normalise(SECTIONS[name](study)) for name in self._known_by_evidence()}
+                known = {name: section_text(study, name) for name in self._known_by_evidence()}
                 tokens = self._evidence.draft(logits_F.double().cpu().numpy(), head, drafts, known)
                 if tokens:
                     # It stands alone: how likely it is, nobody asks before the pass that explains it.

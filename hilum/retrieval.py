@@ -30,7 +30,7 @@ from hilum.metrics import clinical, floors, nlg
 from hilum.metrics.expected import Expected
 from hilum.metrics.intervals import Floats
 from hilum.text.findings import NO_FINDING
-from hilum.text.likeness import Likeness
+from hilum.text.likeness import Likeness, in_all
 from hilum.text.tokenizer import SPECIAL, START, Tokenizer
 from hilum.worth import Trait, Worth, traits
 
@@ -189,10 +189,8 @@ class Weighing:
         return np.asarray(self._of_likeness(self._alike(self._standard(logits_F[None]), told))[0])
 
     def _alike(self, standard_BF: Floats, background: Mapping[str, Sequence[str]]) -> Floats:
-        alike_BN = standard_BF @ self._known_NF.T
-        for name, likeness in self._likeness.items():
-            alike_BN += self._weight * likeness.to(background[name])
-        return np.asarray(alike_BN)
+        alike_BN = self._weight * in_all(self._likeness, background)
+        return np.asarray(standard_BF @ self._known_NF.T + alike_BN)
 
 
 def standard(known_NF: Floats) -> Callable[[Floats], Floats]:

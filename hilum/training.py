@@ -30,7 +30,7 @@ from hilum import allocator, atomic, checkpoints, lineage, objectives, operating
 from hilum.averaging import WeightAverage
 from hilum.configuration import StageConfig, TrainConfig
 from hilum.data import codes, manifest, splits
-from hilum.data.batches import SECTIONS, Batch, Example, epoch_order, example, prepared, seed_of
+from hilum.data.batches import Batch, Example, epoch_order, example, prepared, section_text, seed_of
 from hilum.data.films import load_films
 from hilum.data.targets import HEAD_FINDINGS
 from hilum.device import CPU, compute_alike, on_cpu
@@ -46,7 +46,6 @@ from hilum.precision import Arithmetic
 from hilum.progress import track
 from hilum.retrieval import Bank
 from hilum.text import embeddings
-from hilum.text.normal import normalise
 from hilum.text.tokenizer import Tokenizer
 
 BEST = {stage: f"best-{stage}.pt" for stage in ("encoder", "decoder", "reward")}
@@ -120,7 +119,7 @@ def _train(
     if config.see_outside:
         seeing += [study for name in split.outside if has_films(study := by_id[name])]
     written = [text for study in learning for text in objectives.texts(study) if text]
-    asked = [normalise(SECTIONS[name](study)) for study in learning for name in config.model.background]
+    asked = [section_text(study, name) for study in learning for name in config.model.background]
     tokenizer = Tokenizer.train([*written, *asked], min_count=config.min_count)
     coded = codes.frequent(seeing, config.codes) if config.codes and config.encoder is not None else ()
     shape = replace(config.model, vocabulary=len(tokenizer), findings=HEAD_FINDINGS, codes=coded)
@@ -305,8 +304,7 @@ def _train(
     if config.retrieval is not None:
         known_NF, _ = team.agree(lambda: objectives.head_outputs(model, examples, cells, read))
         known = {
-            name: [normalise(SECTIONS[name](study)) for study in learning]
-            for name in config.retrieval.background
+            name: [section_text(study, name) for study in learning] for name in config.retrieval.background
         }
         bank = Bank.of([objectives.texts(study) for study in learning], known_NF, known)
 

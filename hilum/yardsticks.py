@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-import numpy as np
-
 from hilum.errors import TextError
 from hilum.metrics import clinical, floors, neighbours, nlg, published
 from hilum.metrics.expected import Expected
@@ -14,7 +12,7 @@ from hilum.metrics.neighbours import Probabilities
 from hilum.retrieval import likeness_regression
 from hilum.study import State
 from hilum.text.findings import FURTHER, OBSERVATIONS
-from hilum.text.likeness import Likeness
+from hilum.text.likeness import Likeness, in_all
 
 ENOUGH = 20
 """From how many validation studies operating points are chosen."""
@@ -99,11 +97,8 @@ def from_background(
     N ``known`` reports with the highest expected CIDEr-D, as ``hilum.retrieval`` estimates it from the sections of
     the studies' background alone (of the N known, and of those asked about; normal form)."""
     likeness = {name: Likeness(texts) for name, texts in background.items()}
-    among, to = (
-        np.sum([one.to(texts[name]) for name, one in likeness.items()], axis=0)
-        for texts in (background, asked)
-    )
-    weights_BN = likeness_regression(among, BACKGROUND_RIDGE)(to)
+    weigh = likeness_regression(in_all(likeness, background), BACKGROUND_RIDGE)
+    weights_BN = weigh(in_all(likeness, asked))
     candidates = list(dict.fromkeys(known))
     expected = Expected(nlg.References(tuple(known)))
     counted = expected.counted(candidates)

@@ -92,6 +92,11 @@ def ordered_views(study: Study) -> list[View]:
     return sorted(views, key=lambda view: (PROJECTION_INDEX[view.projection], view.id))[:MAX_VIEWS]
 
 
+def section_text(study: Study, section: str) -> str:
+    """What stands in ``section`` (of ``SECTIONS``), in normal form."""
+    return normalise(SECTIONS[section](study))
+
+
 def background(study: Study, tokenizer: Tokenizer, sections: Sequence[str]) -> tuple[int, ...]:
     """The ids of what stands in ``sections`` (of ``SECTIONS``): of each the mark, then its words in normal form.
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -36,3 +36,8 @@ class Likeness:
         alike_BN = (asked_BW @ self._known_NW.T).toarray()
         alike_BN -= (asked_BW @ self._mean_W)[:, None] + self._known_mean_N - self._mean_W @ self._mean_W
         return np.asarray(alike_BN * told_B1 * self._told_N)
+
+
+def in_all(sections: Mapping[str, Likeness], asked: Mapping[str, Sequence[str]]) -> Floats:
+    """How alike each of B studies and each of the N known ones are in all their ``sections`` together, (B, N)."""
+    return np.asarray(np.sum([likeness.to(asked[name]) for name, likeness in sections.items()], axis=0))

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from hilum.models.attention import doubled, falling
+from hilum.models.attention import doubled, falling, weighted
 from hilum.models.decoders.protocol import State
 from hilum.models.decoders.recurrent import SoftAttentionRNN
 from hilum.models.memory import Memory
@@ -139,9 +139,8 @@ class PreparedRNN:
         query_BKA = doubled(asked_RX[:, :-1], 1.0).view(len(keys_BNA), -1, keys_BNA.shape[2])
         scores_BKN = falling(keys_BNA, query_BKA, self.score_A)
         weights_BKN = torch.softmax(scores_BKN.masked_fill_(absent_B1N, -torch.inf), -1)
-        context_BKD = torch.bmm(weights_BKN, memory.features_BND)
-        gate_R1 = torch.sigmoid(asked_RX[:, -1:])
-        return context_BKD.flatten(0, 1).mul_(gate_R1), weights_BKN.flatten(0, 1)
+        weights_RN = weights_BKN.flatten(0, 1)
+        return weighted(weights_RN, memory.features_BND).mul_(torch.sigmoid(asked_RX[:, -1:])), weights_RN
 
     def _advance(self, gates_RG: Tensor, context_RD: Tensor, rows: list[Tensor]) -> list[Tensor]:
         """The next state's rows, its hidden part first."""
