@@ -35,7 +35,7 @@ def train(
         str,
         typer.Option(
             "--recipe",
-            help="openi, phantom or demo, each also with -decoder, -beams, -blind, -consensus, -gru, -hard, "
+            help="openi, phantom or demo, each also with -films, -decoder, -beams, -blind, -consensus, -gru, -hard, "
             "-transformer, -vectors, -indication or -reward behind it; openi-densenet, openi-rad-dino, "
             "phantom-plain, demo-plain, tiny; impression; cascade, cascade-frozen and others.",
             show_default=False,
