@@ -22,7 +22,7 @@ from hilum.imaging.phantom.film import develop, draw_exposure
 from hilum.imaging.phantom.frame import Frame
 from hilum.imaging.phantom.intervals import measure
 from hilum.imaging.phantom.solids import Ellipsoid
-from hilum.study import Side
+from hilum.study import DrawnFinding, Side
 from hilum.text import mesh
 from hilum.text.findings import FURTHER, OBSERVATIONS
 
@@ -110,7 +110,7 @@ STORED = {
 @pytest.mark.parametrize(("study_id", "descriptors"), CASES)
 def test_the_bytes_are_those_of_the_edition(study_id: str, descriptors: tuple[str, ...]) -> None:
     """Whoever changes what is drawn raises ``EDITION``, so that half-drawn sets are not mixed, and stores anew."""
-    assert phantom.EDITION == 3
+    assert phantom.EDITION == 4
     assert digest(phantom.render(study_id, descriptors)) == STORED[study_id]
 
 
@@ -227,6 +227,44 @@ def test_left_is_the_viewers_right(descriptor: str, side: Side) -> None:
             if region.view == "frontal":
                 middle = (region.box[0] + region.box[2]) / 2
                 assert (middle > 128) == (side is Side.LEFT), (study_id, region)
+
+
+def frontal_sides(finding: DrawnFinding) -> set[Side]:
+    """On which halves of the frontal film the middles of its boxes lie."""
+    middles = [(region.box[0] + region.box[2]) / 2 for region in finding.regions if region.view == "frontal"]
+    return {Side.LEFT if middle > 128 else Side.RIGHT for middle in middles}
+
+
+@pytest.mark.parametrize(
+    "descriptor",
+    [
+        *SIDED, "Granulomatous Disease", "Calcified Granuloma/scattered", "Calcified Granuloma/lung/multiple",
+        "Calcified Granuloma/lung/bilateral", "Calcified Granuloma/lung/right/multiple",
+        "Calcinosis/lung/bilateral", "Foreign Bodies/breast/bilateral", "Implanted Medical Device",
+        "Implanted Medical Device/bilateral", "Surgical Instruments/abdomen", "Surgical Instruments/left",
+        "Surgical Instruments/bilateral", "Tube, Inserted/thorax",
+    ],
+)  # fmt: skip
+def test_the_truth_names_the_sides_that_were_drawn_on(descriptor: str) -> None:
+    for study_id in IDS:
+        (finding,) = phantom.trace(study_id, [descriptor])
+        if not finding.regions:  # outside of the film
+            continue
+        found = frontal_sides(finding)
+        assert finding.side is (Side.BILATERAL if len(found) == 2 else found.pop()), study_id
+
+
+@pytest.mark.parametrize(
+    "descriptor",
+    [
+        "Tube, Inserted/trachea", "Tube, Inserted/abdomen", "Surgical Instruments/mediastinum", "Stents",
+        "Implanted Medical Device/aortic valve", "Spinal Fusion/thoracic vertebrae", "Medical Device",
+        "Fractures, Bone/thoracic vertebrae", "Sclerosis/spine", "Deformity/thoracic vertebrae/mild",
+    ],
+)  # fmt: skip
+def test_what_stands_in_the_middle_has_no_side(descriptor: str) -> None:
+    for study_id in IDS:
+        assert [finding.side for finding in phantom.trace(study_id, [descriptor])] == [None]
 
 
 def test_both_sides_have_a_region_each() -> None:

@@ -45,7 +45,8 @@ def calcified_nodes(scene: Scene, sign: Sign, rng: np.random.Generator) -> Mark:
 def lung_calcification(scene: Scene, sign: Sign, rng: np.random.Generator) -> Mark:
     """One to four specks of calcium in the lung."""
     found = []
-    for index in range(int(rng.integers(2, 5)) if {"multiple", "scattered"} & set(sign.words) else 1):
+    several = {"multiple", "scattered"} & set(sign.words)
+    for index in range(int(rng.integers(2, 5)) if several else len(sign.sides)):
         side, radius = sign.sides[index % len(sign.sides)], rng.uniform(0.28, 0.5)
         found.append(ball(scene, centre_in(scene, sign.zone or "lower lobe", side, rng), (radius,) * 3, 1.7))
     return both(*found, pad=0.2)

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 from scipy.interpolate import PchipInterpolator
 
 from hilum.imaging.phantom.anatomy import SIGN, Points
+from hilum.imaging.phantom.lesions import Painter
 from hilum.imaging.phantom.scene import Layer, Mark, Scene, Stroke, both
 from hilum.imaging.phantom.shape import Sign
 from hilum.imaging.phantom.skeleton import vertebrae
@@ -21,38 +24,49 @@ def _smooth(points: list[list[float]], steps: int = 24) -> Points:
 
 
 def device(scene: Scene, sign: Sign, rng: np.random.Generator) -> Mark:
-    """The device that the heading names."""
+    """The device that the heading names: in the middle, or one on each of its sides."""
+    paint = _painter(sign)
+    if paint in _IN_THE_MIDDLE:
+        return replace(paint(scene, sign, rng), sides=())
+    sides = sign.sides
+    if paint is clips and "abdomen" in sign.words and sign.side is None:
+        sides = (Side.RIGHT,)  # most of them closed a gallbladder's duct
+    marks = [paint(scene, replace(sign, sides=(side,)), rng) for side in sides]
+    return Mark(
+        tuple(points for mark in marks for points in mark.frontal),
+        tuple(points for mark in marks for points in mark.lateral),
+        marks[0].pad, sides,
+    )  # fmt: skip
+
+
+def _painter(sign: Sign) -> Painter:
     words, heading = set(sign.words), sign.heading
     if heading == "catheters, indwelling":
-        return central_line(scene, sign, rng)
+        return central_line
     if heading == "tube, inserted":
         if words & {"thorax", "lung", "pleura"}:
-            return chest_tube(scene, sign, rng)
-        return feeding_tube(scene, sign, rng) if "abdomen" in words else breathing_tube(scene, sign, rng)
+            return chest_tube
+        return feeding_tube if "abdomen" in words else breathing_tube
     if heading in ("surgical instruments", "sutures"):
-        if words & {"mediastinum", "heart", "sternum", "coronary vessels"} or not words - {
-            "multiple",
-            "right",
-            "left",
-        }:
-            return sternotomy(scene, sign, rng)
-        return clips(scene, sign, rng)
+        if words & {"mediastinum", "heart", "sternum", "coronary vessels"} or not words - {"multiple"}:
+            return sternotomy
+        return clips
     if heading == "stents":
-        return valve(scene, sign, rng)
+        return valve
     if heading == "spinal fusion" or words & {
         "cervical vertebrae",
         "spine",
         "thoracic vertebrae",
         "lumbar vertebrae",
     }:
-        return spinal_rods(scene, sign, rng)
+        return spinal_rods
     if words & {"aortic valve", "mitral valve", "heart", "pulmonary artery", "aorta"}:
-        return valve(scene, sign, rng)
+        return valve
     if words & {"humerus", "shoulder"}:
-        return joint(scene, sign, rng)
+        return joint
     if heading == "medical device":
-        return electrodes(scene, sign, rng)
-    return pacemaker(scene, sign, rng)
+        return electrodes
+    return pacemaker
 
 
 def pacemaker(scene: Scene, sign: Sign, rng: np.random.Generator) -> Mark:
@@ -188,7 +202,6 @@ def clips(scene: Scene, sign: Sign, rng: np.random.Generator) -> Mark:
     chest, words = scene.chest, set(sign.words)
     side = sign.sides[0]
     if "abdomen" in words:
-        side = Side.LEFT if sign.side is Side.LEFT else Side.RIGHT
         middle = np.array(
             [SIGN[side] * rng.uniform(3.0, 5.5), 2.0, chest.domes[side].top - rng.uniform(5.5, 8.0)]
         )
@@ -277,3 +290,6 @@ def spinal_rods(scene: Scene, sign: Sign, rng: np.random.Generator) -> Mark:
             scene.strokes.append(Stroke(Layer.METAL, screw, 0.35, 0.7))
             lines.append(screw)
     return both(np.concatenate(lines), pad=0.4)
+
+
+_IN_THE_MIDDLE = {breathing_tube, feeding_tube, sternotomy, valve, electrodes, spinal_rods}

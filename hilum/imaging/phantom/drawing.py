@@ -24,7 +24,7 @@ from hilum.study import DrawnFinding, DrawnRegion, Side
 SMALLEST, LARGEST = 128, 2048
 """Film sizes that are drawn, in pixels."""
 
-EDITION = 3
+EDITION = 4
 """Goes up whenever the same study would be drawn differently."""
 
 
@@ -148,7 +148,9 @@ def _truth(sign: Sign, mark: Mark, frames: Sequence[Frame]) -> DrawnFinding:
         regions += [
             DrawnRegion(str(frame.projection), box) for box in dict.fromkeys(boxes) if box is not None
         ]
-    return DrawnFinding(sign.kind, sign.descriptor, tuple(regions), side_of(sign), sign.zone, sign.degree)
+    return DrawnFinding(
+        sign.kind, sign.descriptor, tuple(regions), side_of(sign, mark), sign.zone, sign.degree
+    )
 
 
 def grow_vessels(study_id: str, chest: Chest) -> Trees:

@@ -179,21 +179,22 @@ def lesion(scene: Scene, sign: Sign, rng: np.random.Generator) -> Mark:
 
 
 def granuloma(scene: Scene, sign: Sign, rng: np.random.Generator) -> Mark:
-    """Small dots as dense as bone."""
-    found = []
+    """Small dots as dense as bone; several of no named side may lie on either."""
+    found, on = [], set()
     several = {"multiple", "scattered"} & set(sign.words) or sign.heading == "granulomatous disease"
-    count = int(rng.integers(3, 6)) if several else 1
+    count = int(rng.integers(3, 6)) if several else len(sign.sides)
     for index in range(count):
         side = sign.sides[index % len(sign.sides)]
         if several and sign.side is None and rng.random() < 0.5:
             side = Side.LEFT if side is Side.RIGHT else Side.RIGHT
+        on.add(side)
         radius = rng.uniform(0.36, 0.62)
         zone = sign.zone or "upper lobe"
         if several and not {"base", "lower lobe", "upper lobe", "apex"} & set(sign.words):
             zone = str(rng.choice(["upper lobe", "lower lobe", "hilum"]))
         centre, semi = centre_in(scene, zone, side, rng), (radius, radius, radius * rng.uniform(0.8, 1.2))
         found.append(ball(scene, centre, semi, 1.7 if sign.heading != "granuloma" else 1.2))
-    return both(*found, pad=0.2)
+    return both(*found, pad=0.2, sides=tuple(sorted(on)))
 
 
 def effusion(scene: Scene, sign: Sign, rng: np.random.Generator) -> Mark:

@@ -127,8 +127,10 @@ def plan(
     return scene, drawn, tuple(not_drawn)
 
 
-def side_of(sign: Sign) -> Side | None:
-    """The side as the truth records it: None for kinds that have none."""
-    if sign.kind not in _SIDED:
+def side_of(sign: Sign, mark: Mark) -> Side | None:
+    """The side as the truth records it, the one it was drawn on: None for kinds that have none, and for what stands
+    in the middle."""
+    sides = sign.sides if mark.sides is None else mark.sides
+    if sign.kind not in _SIDED or not sides:
         return None
-    return Side.BILATERAL if len(sign.sides) == 2 else sign.sides[0]
+    return Side.BILATERAL if len(sides) == 2 else sides[0]

@@ -88,6 +88,8 @@ class Mark:
     frontal: tuple[Points, ...]
     lateral: tuple[Points, ...]
     pad: float = 0.0
+    sides: tuple[Side, ...] | None = None
+    """The sides that it lies on, where they are not those of the sign; none of what stands in the middle."""
 
 
 @dataclass(slots=True)
@@ -112,9 +114,9 @@ class Scene:
         self.wedged |= other.wedged
 
 
-def both(*points: Points, pad: float = 0.0) -> Mark:
+def both(*points: Points, pad: float = 0.0, sides: tuple[Side, ...] | None = None) -> Mark:
     """A mark with the same points in both films, one region per argument."""
-    return Mark(points, points, pad)
+    return Mark(points, points, pad, sides)
 
 
 def corners(low: Sequence[float] | Points, high: Sequence[float] | Points) -> Points:

@@ -92,7 +92,7 @@ def fracture(scene: Scene, sign: Sign, rng: np.random.Generator) -> Mark:
     words = set(sign.words)
     if words & {"thoracic vertebrae", "lumbar vertebrae", "spine"}:
         index = LUMBAR if "lumbar vertebrae" in words else int(rng.integers(7, 12))
-        return both(wedge(scene, index, sign.grade({"mild": 0.35, "severe": 0.7}, 0.5)))
+        return both(wedge(scene, index, sign.grade({"mild": 0.35, "severe": 0.7}, 0.5)), sides=())
     found = []
     for side in sign.sides:
         for _ in range(3 if "multiple" in words else 1):

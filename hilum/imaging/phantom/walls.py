@@ -61,7 +61,7 @@ def bone_deformity(scene: Scene, sign: Sign, rng: np.random.Generator) -> Mark:
             at = _bone_at(scene, sign, side, rng)
             semi = tuple(np.array([1.1, 1.0, 0.65]) * rng.uniform(0.85, 1.2))
             found.append(ball(scene, at, semi, 0.26, rng.uniform(-0.5, 0.5)))
-    return both(*found, pad=0.1)
+    return both(*found, pad=0.1, sides=() if _SPINAL & set(sign.words) else None)
 
 
 def sclerosis(scene: Scene, sign: Sign, rng: np.random.Generator) -> Mark:
@@ -70,7 +70,7 @@ def sclerosis(scene: Scene, sign: Sign, rng: np.random.Generator) -> Mark:
     for side in sign.sides:
         radius = rng.uniform(0.4, 0.75) * sign.grade(_SIZES, 1.0)
         found.append(ball(scene, _bone_at(scene, sign, side, rng), (radius, radius, radius * 0.9), 0.95))
-    return both(*found, pad=0.15)
+    return both(*found, pad=0.15, sides=() if _SPINAL & set(sign.words) else None)
 
 
 def arthropathy(scene: Scene, sign: Sign, rng: np.random.Generator) -> Mark:
@@ -91,8 +91,8 @@ def arthropathy(scene: Scene, sign: Sign, rng: np.random.Generator) -> Mark:
 def foreign_body(scene: Scene, sign: Sign, rng: np.random.Generator) -> Mark:
     """A pellet, a needle, a ring or a button of metal on or in the chest wall."""
     chest, found = scene.chest, []
-    for _ in range(3 if "multiple" in sign.words else 1):
-        side = SIGN[sign.sides[0]]
+    for index in range(3 if "multiple" in sign.words else len(sign.sides)):
+        side = SIGN[sign.sides[index % len(sign.sides)]]
         z = -16.0 if "abdomen" in sign.words else rng.uniform(-8, 8)
         y = float((chest.back if "posterior" in sign.words else chest.front)(np.array([z]))[0])
         at = np.array([side * rng.uniform(3, 10), y, z])
