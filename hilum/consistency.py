@@ -139,14 +139,17 @@ def reading_of(sentences: Iterable[str]) -> dict[str, Statement]:
     found: dict[str, Statement] = {}
     for sentence in sentences:
         for name, said in said_in(sentence).items():
-            before = found.get(name)
-            if before is None or _WEIGHT[said.state] > _WEIGHT[before.state]:
-                found[name] = said
-            elif before.state is said.state:
-                sides = {side for side in (before.side, said.side) if side is not None}
-                side = next(iter(sides)) if len(sides) == 1 else Side.BILATERAL if sides else None
-                found[name] = Statement(said.state, side, before.partly and said.partly)
+            found[name] = together(found[name], said) if name in found else said
     return found
+
+
+def together(before: Statement, said: Statement) -> Statement:
+    """What two statements come to that one text makes of a finding, one after the other."""
+    if before.state is not said.state:
+        return said if _WEIGHT[said.state] > _WEIGHT[before.state] else before
+    sides = {side for side in (before.side, said.side) if side is not None}
+    side = next(iter(sides)) if len(sides) == 1 else Side.BILATERAL if sides else None
+    return Statement(said.state, side, before.partly and said.partly)
 
 
 def agreement(text: str, decided: Collection[str], known: Collection[str]) -> Agreement:

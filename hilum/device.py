@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -67,6 +68,18 @@ def lookup(array: NDArray[Any], device: torch.device) -> Callable[[Tensor], Tens
         held = torch.from_numpy(np.array(array)).to(device)
         return lambda rows: held[rows.to(device)]
     return lambda rows: torch.from_numpy(array[rows.numpy()]).to(device)
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Within it PyTorch computes on one core. Where every operation is small, threads that meet after each one take
+    longer than one alone: a draft of one study is a hundred such steps."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
 
 
 def on_cpu(state: Any) -> Any:  # noqa: ANN401 - a tree of anything

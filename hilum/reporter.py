@@ -32,7 +32,7 @@ from hilum.data.batches import (
 from hilum.data.films import Films, load_films, quantise, true_aspect
 from hilum.data.manifest import Dataset
 from hilum.decoding import Hypothesis, beam_search, rescored, sample
-from hilum.device import CPU
+from hilum.device import CPU, one_thread
 from hilum.diagnoses import diagnoses
 from hilum.errors import ImageError, InputError, RunError
 from hilum.imaging.geometry import Placement, fit_square, place
@@ -168,7 +168,8 @@ class Reporter:
         images = pixels.to(self.run.model.device).float() / 255.0
         features_GD = self.backend.see(images).half().float().cpu()
         placements = [fitted[view.id][1] for view in views]
-        return self._drafts([study], [features_GD], [placements], [warnings])[0]
+        with one_thread():
+            return self._drafts([study], [features_GD], [placements], [warnings])[0]
 
     @torch.inference_mode()
     def report_all(self, dataset: Dataset, studies: Sequence[Study]) -> list[Draft]:

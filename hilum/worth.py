@@ -7,7 +7,7 @@ the traits of thousands of texts are read once, and what they are worth to a stu
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from functools import lru_cache
+from functools import lru_cache, reduce
 from typing import Literal, NamedTuple
 
 from hilum import consistency
@@ -45,24 +45,13 @@ NORMAL = Trait("normal")
 
 def traits(sentences: Sequence[str]) -> tuple[Trait, ...]:
     """What a text of these sentences (normal forms) states; a trait stands as often as it is stated."""
-    plain = consistency.reading_of(sentences)
-    other = frozenset[str]().union(*map(_present_in, sentences))
     found: list[Trait] = []
-    for name, said in plain.items():
-        if said.state is State.PRESENT:
-            found.append(Trait("present" if name in other or name not in OBSERVATIONS else "doubtful", name))
-            if said.side is not None:
-                found.append(Trait("side", name, said.side))
-        elif said.state is State.ABSENT:
-            found.append(Trait("absent", name))
-    found += [
-        Trait("doubtful", name)
-        for name in sorted(other)
-        if name not in plain or plain[name].state is not State.PRESENT
-    ]
-    if _calls_nothing(plain):
-        found.append(NORMAL)
-    return (*found, *_faults(sentences))
+    normal = True
+    for name, some in _mentioning(sentences).items():
+        stated, abnormal = _stated(name, some)
+        found += stated
+        normal = normal and not abnormal
+    return (*found, NORMAL) if normal else tuple(found)
 
 
 class Worth:
@@ -85,6 +74,7 @@ class Worth:
             for name, probability in head.probabilities.items()
         }
         self._head, self._normal = head, _bounded(normal)
+        self._known: dict[tuple[str, tuple[str, ...]], tuple[float, bool]] = {}
 
     @property
     def called(self) -> frozenset[str]:
@@ -92,8 +82,17 @@ class Worth:
         return frozenset(name for name in self._head.called if "/" not in name)
 
     def of(self, sentences: Sequence[str]) -> float:
-        """What a text of these sentences is worth."""
-        return sum(map(self.value, traits(sentences)))
+        """What a text of these sentences is worth: the sum over its ``traits``. A search asks of hundreds of texts of
+        the same sentences, so what they are worth is kept, finding by finding."""
+        total, normal = 0.0, True
+        for mention in _mentioning(sentences).items():
+            worth = self._known.get(mention)
+            if worth is None:
+                stated, abnormal = _stated(*mention)
+                worth = self._known[mention] = sum(map(self.value, stated)), abnormal
+            total += worth[0]
+            normal = normal and not worth[1]
+        return total + self.value(NORMAL) if normal else total
 
     def value(self, trait: Trait) -> float:
         """What one trait is worth."""
@@ -131,29 +130,52 @@ def _present_in(sentence: str) -> frozenset[str]:
     return frozenset(present - {NO_FINDING})
 
 
-def _calls_nothing(read: Mapping[str, consistency.Statement]) -> bool:
-    """Whether "No Finding" would be read in a text, which is not empty: no observation but support devices is present
-    or uncertain."""
-    return all(
-        said.state is State.ABSENT or name not in OBSERVATIONS or name == "Support Devices"
-        for name, said in read.items()
+def _mentioning(sentences: Sequence[str]) -> dict[str, tuple[str, ...]]:
+    """Of each finding that is mentioned the sentences that do, in order. What a text states of a finding depends on
+    these alone."""
+    found: dict[str, tuple[str, ...]] = {}
+    for sentence in sentences:
+        for name in _mentioned(sentence):
+            found[name] = (*found.get(name, ()), sentence)
+    return found
+
+
+@lru_cache(maxsize=1 << 14)
+def _mentioned(sentence: str) -> tuple[str, ...]:
+    return (
+        *consistency.said_in(sentence),
+        *sorted(_present_in(sentence) - consistency.said_in(sentence).keys()),
     )
 
 
-def _faults(sentences: Sequence[str]) -> list[Trait]:
-    """Each finding that one sentence calls present and another, not only in part, absent (as
-    ``clinical.contradictions``, but whatever the sides: this is asked of thousands of texts); and each time that a
-    sentence says of a finding what one before it has said."""
-    seen: set[tuple[str, State]] = set()
+@lru_cache(maxsize=1 << 14)
+def _stated(name: str, sentences: tuple[str, ...]) -> tuple[tuple[Trait, ...], bool]:
+    """What sentences that mention a finding state of it together, and whether "No Finding" would not be read in them:
+    it is an observation, not support devices, and present or uncertain."""
     found: list[Trait] = []
-    for sentence in sentences:
-        said = {
-            (name, one.state)
-            for name, one in consistency.said_in(sentence).items()
-            if name not in clinical.UMBRELLAS and not one.partly and one.state is not State.UNCERTAIN
-        }
-        found += [Trait("repeated")] * len(said & seen)
-        seen |= said
-    present = {name for name, state in seen if state is State.PRESENT}
-    found += [Trait("contradicted")] * len(present & {name for name, state in seen if state is State.ABSENT})
-    return found
+    said = [
+        one for one in (consistency.said_in(sentence).get(name) for sentence in sentences) if one is not None
+    ]
+    plain = reduce(consistency.together, said) if said else None
+    other = any(name in _present_in(sentence) for sentence in sentences)
+    if plain is not None and plain.state is State.PRESENT:
+        found.append(Trait("present" if other or name not in OBSERVATIONS else "doubtful", name))
+        if plain.side is not None:
+            found.append(Trait("side", name, plain.side))
+    elif other:
+        found.append(Trait("doubtful", name))
+    if plain is not None and plain.state is State.ABSENT:
+        found.append(Trait("absent", name))
+    abnormal = plain is not None and plain.state is not State.ABSENT
+    return (*found, *_faults(name, said)), abnormal and name in OBSERVATIONS and name != "Support Devices"
+
+
+def _faults(name: str, said: Sequence[consistency.Statement]) -> list[Trait]:
+    """Whether one sentence calls a finding present and another, not only in part, absent (as
+    ``clinical.contradictions``, but whatever the sides: this is asked of thousands of texts); and each time that a
+    sentence says of it what one before it has said."""
+    if name in clinical.UMBRELLAS:
+        return []
+    states = [one.state for one in said if not one.partly and one.state is not State.UNCERTAIN]
+    repeated = [Trait("repeated")] * (len(states) - len(set(states)))
+    return [*repeated, Trait("contradicted")] if len(set(states)) > 1 else repeated

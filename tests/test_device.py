@@ -30,6 +30,14 @@ def test_a_device_is_chosen_by_name(monkeypatch: pytest.MonkeyPatch) -> None:
             device.choose(name)
 
 
+def test_one_thread_and_then_as_many_as_before() -> None:
+    before = torch.get_num_threads()
+    with pytest.raises(RuntimeError, match="no"), device.one_thread():
+        assert torch.get_num_threads() == 1
+        raise RuntimeError("no")
+    assert torch.get_num_threads() == before
+
+
 def test_of_several_gpus_each_process_takes_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)

@@ -204,7 +204,8 @@ def test_texts_in_pieces_are_counted_as_the_whole(references: list[str], texts: 
         for row, sentences in enumerate(texts):
             whole, own = nlg.bag(counted, " ".join(sentences)), found.text_E == row
             order = np.argsort(whole.columns_M)
-            assert found.columns_E[own].tolist() == whole.columns_M[order].tolist()
-            assert found.counts_E[own].tolist() == whole.counts_M[order].tolist()
+            counts = whole.counts_M[order].astype(int)
+            assert found.columns_E[own].tolist() == np.repeat(whole.columns_M[order], counts).tolist()
+            assert found.repeat_E[own].tolist() == [k for count in counts.tolist() for k in range(count)]
             assert found.norm_T4[row] == pytest.approx(whole.norm_4)
             assert found.words_T[row] == len(whole.words)

@@ -8,7 +8,7 @@ each text is to count its n-grams.
 
 from __future__ import annotations
 
-from collections.abc import Sequence, Set
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -19,6 +19,9 @@ from scipy import sparse
 from hilum.metrics import nlg
 from hilum.metrics.intervals import Floats
 from hilum.metrics.nlg import ORDERS, Bags, References
+
+BLOCK = 16
+"""Lengths of texts, in words, that are made ready together."""
 
 
 class Expected:
@@ -65,15 +68,12 @@ class Expected:
         """CIDEr-D of each text against each reference alone, (T, N), to rounding. With weights its product is what
         ``Weighted.cider_d_of`` gives: worth making where the same texts are scored under many weights."""
         gain_RN, _ = self.steps
-        text_E, order_E = np.divmod(texts.slot_E, ORDERS)
-        row_E = np.concatenate([np.zeros(0, dtype=np.intp), *(row_E for _, row_E in texts.rows)])
-        length_E = np.repeat([length for length, _ in texts.rows], [len(row_E) for _, row_E in texts.rows])
-        share_E = (10 / ORDERS / texts.norm_T4[text_E, order_E]).astype(np.float32)
-        steps_TR = sparse.csr_array((share_E, (text_E, row_E)), shape=(len(texts.norm_T4), gain_RN.shape[0]))
+        share_E = (10 / ORDERS / texts.norm_T4.ravel()[texts.slot_E]).astype(np.float32)
+        steps_TR = sparse.csr_array(
+            (share_E, (texts.slot_E // ORDERS, texts.row_E)), shape=(len(texts.norm_T4), gain_RN.shape[0])
+        )
         table_TN: NDArray[np.float32] = (steps_TR @ gain_RN.astype(np.float32)).toarray()
-        length_T = np.zeros(len(table_TN), dtype=np.intp)
-        length_T[text_E] = length_E
-        lengths, which_T = np.unique(length_T, return_inverse=True)
+        lengths, which_T = np.unique(texts.words_T, return_inverse=True)
         penalty_LN = [nlg.length_penalty(length, self.references.length_N) for length in lengths.tolist()]
         table_TN *= np.array(penalty_LN, dtype=np.float32)[which_T]
         return table_TN
@@ -84,30 +84,23 @@ class Expected:
 
     def counted_of(self, bags: Bags) -> Counted:
         """The same of texts that are counted already, against these references."""
-        _, row_KG = self.steps
-        by_length = np.argsort(bags.words_T[bags.text_E], kind="stable")
-        columns_E, counts_E = bags.columns_E[by_length], bags.counts_E[by_length]
-        slot_E = bags.text_E[by_length] * ORDERS + self.references.order_G[columns_E]
-        length_E = bags.words_T[bags.text_E][by_length]
-        rows: list[tuple[int, NDArray[np.intp]]] = []
-        slots = [np.zeros(0, dtype=np.intp)]
-        for step in range(min(len(row_KG), int(counts_E.max(initial=0)))):
-            reached = counts_E > step
-            starts = np.flatnonzero(np.diff(length_E[reached], prepend=-1))
-            parts = np.split(row_KG[step, columns_E[reached]], starts[1:])
-            rows += zip(length_E[reached][starts].tolist(), parts, strict=True)
-            slots.append(slot_E[reached])
-        return Counted(tuple(rows), np.concatenate(slots), np.where(bags.norm_T4 == 0, 1.0, bags.norm_T4))
+        gain_RN, row_KG = self.steps
+        row_E = np.full(len(bags.columns_E), gain_RN.shape[0] - 1)
+        reached = bags.repeat_E < len(row_KG)
+        row_E[reached] = row_KG[bags.repeat_E[reached], bags.columns_E[reached]]
+        slot_E = bags.text_E * ORDERS + self.references.order_G[bags.columns_E]
+        return Counted(row_E, slot_E, np.where(bags.norm_T4 == 0, 1.0, bags.norm_T4), bags.words_T)
 
 
 @dataclass(frozen=True, slots=True)
 class Counted:
-    """T texts, counted: their E steps as rows, in parts of texts of one length (in words); each step's slot (text and
-    order), in that order; and norms."""
+    """T texts, counted: the row of each of their E steps, and its slot (text and order); norms, and lengths in
+    words."""
 
-    rows: tuple[tuple[int, NDArray[np.intp]], ...]
+    row_E: NDArray[np.intp]
     slot_E: NDArray[np.intp]
     norm_T4: Floats
+    words_T: NDArray[np.int64]
 
 
 @dataclass(frozen=True)
@@ -116,7 +109,7 @@ class Weighted:
 
     prepared: Expected
     weights_N: Floats
-    _by_length: dict[int, Floats] = field(default_factory=dict)
+    _gains: dict[int, Floats] = field(default_factory=dict)
 
     def cider_d(self, text: str) -> float:
         """The weighted sum of CIDEr-D of ``text`` (split at white space) against each reference."""
@@ -124,17 +117,22 @@ class Weighted:
 
     def cider_d_of(self, texts: Counted) -> Floats:
         """The same of many texts at once, (T,)."""
-        self._prepare({length for length, _ in texts.rows})
-        gains = [self._by_length[length][row_E] for length, row_E in texts.rows]
-        gain_E = np.concatenate([np.zeros(0), *gains])
+        block_T, within_T = np.divmod(texts.words_T, BLOCK)
+        text_E = texts.slot_E // ORDERS
+        block_E, within_E = block_T[text_E], within_T[text_E]
+        gain_E = np.zeros(len(text_E))
+        for block in np.unique(block_E).tolist():
+            here = block_E == block
+            gain_E[here] = self._gain_RL(block)[texts.row_E[here], within_E[here]]
         total = np.bincount(texts.slot_E, gain_E, minlength=texts.norm_T4.size)
         return np.asarray(10 * (total.reshape(-1, ORDERS) / texts.norm_T4).mean(1))
 
-    def _prepare(self, lengths: Set[int]) -> None:
-        """What each step is worth to texts of so many words."""
-        new = sorted(lengths - self._by_length.keys())
-        if new:
+    def _gain_RL(self, block: int) -> Floats:
+        """What each step is worth to texts of ``BLOCK`` lengths: many columns of one product cost little more than
+        one, and a search asks for neighbouring lengths."""
+        if block not in self._gains:
             length_N = self.prepared.references.length_N
-            penalty_LN = np.stack([nlg.length_penalty(words, length_N) for words in new])
-            gain_RL = self.prepared.steps[0] @ (penalty_LN * self.weights_N).T
-            self._by_length.update(zip(new, gain_RL.T, strict=True))
+            lengths = range(block * BLOCK, (block + 1) * BLOCK)
+            penalty_LN = np.stack([nlg.length_penalty(words, length_N) for words in lengths])
+            self._gains[block] = self.prepared.steps[0] @ (penalty_LN * self.weights_N).T
+        return self._gains[block]

@@ -151,12 +151,13 @@ def bag(references: References, text: str) -> Bag:
 
 @dataclass(frozen=True, slots=True)
 class Bags:
-    """T texts, counted against a reference set: their E different known n-grams, text by text (``text_E``,
-    ``columns_E``, ``counts_E``), each text's tf-idf lengths and how many words it has."""
+    """T texts, counted against a reference set: all E known n-grams, as often as they occur, text by text and in the
+    order of their columns (``text_E``, ``columns_E``; ``repeat_E``: how many of the same stand before it in that
+    text), each text's tf-idf lengths and how many words it has."""
 
     text_E: NDArray[np.intp]
     columns_E: NDArray[np.int64]
-    counts_E: NDArray[np.int64]
+    repeat_E: NDArray[np.intp]
     norm_T4: Floats
     words_T: NDArray[np.int64]
 
@@ -177,11 +178,13 @@ class Pieces:
         self._unseen: dict[Ngram, int] = {}
         self._inside: dict[str, _Piece] = {}
         self._across: dict[tuple[Ngram, Ngram], NDArray[np.int64]] = {}
+        self._order_C, self._idf_C = references.order_G, references.idf_G
 
     def count(self, texts: Sequence[Sequence[str]]) -> Bags:
         """What ``bag(references, " ".join(sentences))`` counts, of the sentences of each text."""
-        parts, sizes, lengths = [np.zeros(0, dtype=np.int64)], [0], []
-        for number, sentences in enumerate(texts, 1):
+        parts, lengths = [np.zeros(0, dtype=np.int64)], []
+        upto = [0]
+        for sentences in texts:
             last: Ngram = ()
             words = 0
             for sentence in sentences:
@@ -192,31 +195,42 @@ class Pieces:
                 if across is None:
                     across = self._across[edge] = self._crossing(*edge)
                 parts += (across, piece.columns)
-                sizes += (number, number)
                 last = (last + piece.last)[1 - ORDERS :]
                 words += piece.words
             lengths.append(words)
-        text_P = np.repeat(np.array(sizes), [len(part) for part in parts]) - 1
-        known = len(self._references.idf_G)
-        order_C = np.append(self._references.order_G, np.arange(ORDERS * len(self._unseen)) % ORDERS)
-        idf_C = np.append(
-            self._references.idf_G, np.full(ORDERS * len(self._unseen), self._references.unseen_idf)
-        )
-        key_P = np.sort(text_P * len(order_C) + np.concatenate(parts))
-        starts = np.flatnonzero(np.diff(key_P, prepend=-1))
-        counts_E = np.diff(starts, append=len(key_P))
-        text_E, columns_E = np.divmod(key_P[starts], max(len(order_C), 1))
+            upto.append(len(parts) - 1)
+        ends = np.cumsum([len(part) for part in parts])[upto]
+        text_E = np.repeat(np.arange(len(texts)), np.diff(ends))
+        order_C, idf_C = self._orders_and_idfs()
+        # Sorted within each text: equal n-grams stand together, and each text stays where it was.
+        first_E = text_E * len(order_C)
+        narrow = np.int32 if len(texts) * len(order_C) < 2**31 else np.int64  # sorted in half the time
+        columns_E = np.sort((np.concatenate(parts) + first_E).astype(narrow)) - first_E
+        starts = np.flatnonzero((np.diff(columns_E, prepend=-1) != 0) | (np.diff(text_E, prepend=-1) != 0))
+        counts = np.diff(starts, append=len(columns_E))
         squares = np.bincount(
-            text_E * ORDERS + order_C[columns_E], (counts_E * idf_C[columns_E]) ** 2, ORDERS * len(texts)
+            text_E[starts] * ORDERS + order_C[columns_E[starts]],
+            (counts * idf_C[columns_E[starts]]) ** 2,
+            ORDERS * len(texts),
         )
-        seen = columns_E < known
+        repeat_E = np.arange(len(columns_E)) - np.repeat(starts, counts)
+        known = columns_E < len(self._references.idf_G)
         return Bags(
-            text_E[seen],
-            columns_E[seen],
-            counts_E[seen],
+            text_E[known],
+            columns_E[known],
+            repeat_E[known],
             np.sqrt(squares).reshape(-1, ORDERS),
-            np.array(lengths),
+            np.array(lengths, dtype=np.int64),
         )
+
+    def _orders_and_idfs(self) -> tuple[NDArray[np.intp], Floats]:
+        """Of each column, those of n-grams that no reference has included (of some that nobody has met, too)."""
+        references, needed = self._references, len(self._references.idf_G) + ORDERS * len(self._unseen)
+        if len(self._order_C) < needed:
+            behind = 2 * ORDERS * len(self._unseen)
+            self._order_C = np.append(references.order_G, np.arange(behind) % ORDERS)
+            self._idf_C = np.append(references.idf_G, np.full(behind, references.unseen_idf))
+        return self._order_C, self._idf_C
 
     def _read(self, sentence: str) -> _Piece:
         own = tuple(sentence.split())

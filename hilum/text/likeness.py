@@ -20,12 +20,13 @@ class Likeness:
         self._vectors = TfidfVectorizer(token_pattern=r"\S+", ngram_range=(1, 2), min_df=2, lowercase=False)
         self._told_N = np.array([bool(text) for text in texts])
         try:
-            self._known_NW = self._vectors.fit_transform(texts)
+            known_NW = self._vectors.fit_transform(texts)
         except ValueError:  # no word stands in two of them
             self._told_N[:] = False
         if self._told_N.any():
-            self._mean_W = np.asarray(self._known_NW[self._told_N].mean(0)).ravel()
-            self._known_mean_N = self._known_NW @ self._mean_W
+            self._mean_W = np.asarray(known_NW[self._told_N].mean(0)).ravel()
+            self._known_mean_N = known_NW @ self._mean_W
+            self._known_WN = known_NW.T.tocsr()  # by rows, for a product that is asked for study by study
 
     def to(self, asked: Sequence[str]) -> Floats:
         """How alike each of B texts and each of the N known ones are, (B, N), 0 where either says nothing."""
@@ -33,7 +34,7 @@ class Likeness:
             return np.zeros((len(asked), len(self._told_N)))
         asked_BW = self._vectors.transform(asked)
         told_B1 = np.array([[bool(text)] for text in asked])
-        alike_BN = (asked_BW @ self._known_NW.T).toarray()
+        alike_BN = (asked_BW @ self._known_WN).toarray()
         alike_BN -= (asked_BW @ self._mean_W)[:, None] + self._known_mean_N - self._mean_W @ self._mean_W
         return np.asarray(alike_BN * told_B1 * self._told_N)
 
