@@ -7,15 +7,22 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from scipy.special import expit, logit
+from sklearn.linear_model import LogisticRegression
 from torch import Tensor
 
 from hilum import consistency
-from hilum.metrics import calibration
 
 MIN_POSITIVES = 3
-"""With fewer known positives, or negatives, nothing is chosen."""
+"""With fewer known positives, or negatives, nothing is measured."""
 RIGHT = 0.25
 """Where fewer of the calls are right, a call misleads: the best F1 of a rare finding may lie there."""
+OBSERVED = 0.25
+"""How much the labels of validation count beside what calibrated probabilities expect of it."""
+SPREAD = 0.5
+"""How far findings are expected to differ in how much too high or too low their logits are."""
+FREE = 10.0
+"""The same of the slope, which is drawn to 0: it is all but free."""
 SIDES_RIGHT = 0.95
 """Sides are told apart as far as validation shows them to be right so often."""
 
@@ -65,24 +72,63 @@ def thresholds(
 ) -> dict[str, tuple[float, float]]:
     """Operating points chosen on validation: finding -> (absent below, present from).
 
-    *Present from* gives the best F1 of the thresholds at which at least ``RIGHT`` of the calls are right, half way
-    down to the next lower probability; *absent below* is the highest threshold (not above it) that still finds nine
-    of ten positives. A finding with fewer than three known positives or negatives, or with no such threshold, gets
-    none: it is never called. Sides have none: see ``side_margin``.
+    *Present from* gives the best F1 that is expected of the thresholds at which at least ``RIGHT`` of the calls are
+    expected to be right, half way down to the next lower probability; *absent below* is the highest (not above it) at
+    which nine of ten positives are expected to be found. How many of the studies beyond a threshold are positive is
+    expected from their calibrated probabilities (``_calibration``; the expected F1 of a threshold: Ye et al., ICML
+    2012) and, ``OBSERVED`` of it, from their labels: where the few positives of a rare finding happened to fall says
+    little of where others will. A finding without a known positive or a known negative, or with no such threshold,
+    gets none: it is never called. Sides have none: see ``side_margin``.
     """
+    whole = [column for column, name in enumerate(names) if "/" not in name]
+    fit = _calibration(probabilities_SF[:, whole], wanted_SF[:, whole])
+    if fit is None:
+        return {}
+    slope, offset_F = fit
     chosen: dict[str, tuple[float, float]] = {}
-    for name, given, wanted in zip(names, probabilities_SF.T, wanted_SF.T, strict=True):
-        if "/" in name:
+    for column, offset in zip(whole, offset_F.tolist(), strict=True):
+        known_S = ~np.isnan(wanted_SF[:, column])
+        logit_S, truth_S = _logits(probabilities_SF[known_S, column]), wanted_SF[known_S, column] == 1
+        if not truth_S.any() or truth_S.all():
             continue
-        known = ~np.isnan(wanted)
-        truth, probability = wanted[known] == 1, given[known].astype(np.float64)
-        if min(truth.sum(), (~truth).sum()) < MIN_POSITIVES:
+        falling_S = np.argsort(-logit_S, kind="stable")
+        logit_S, truth_S = logit_S[falling_S], truth_S[falling_S]
+        likely_S = OBSERVED * truth_S + (1 - OBSERVED) * expit(slope * logit_S + offset)
+        hits_S, calls_S = np.cumsum(likely_S), np.arange(1, len(likely_S) + 1)
+        lower_S = np.append(logit_S[1:], -np.inf)  # no threshold lies between equals
+        right_S = (hits_S >= RIGHT * calls_S) & (lower_S < logit_S)
+        f1_S = np.where(right_S, 2 * hits_S / (calls_S + hits_S[-1]), 0.0)
+        best, found = int(f1_S.argmax()), int(np.searchsorted(hits_S, 0.9 * hits_S[-1]))
+        if not right_S.any():
             continue
-        point = calibration.best_f1_at_precision(truth, probability, RIGHT)
-        if point is None:
-            continue
-        best = point.threshold
-        lower = probability[probability < best]
-        present = (best + float(lower.max())) / 2 if lower.size else best
-        chosen[name] = (min(present, calibration.at_sensitivity(truth, probability, 0.9).threshold), present)
+        # Half way to the next lower one; behind the last there is none.
+        present, absent = (
+            float(expit((logit_S[row] + max(lower_S[row], logit_S[-1])) / 2)) for row in (best, found)
+        )
+        chosen[names[column]] = (min(present, absent), present)
     return chosen
+
+
+def _calibration(
+    probabilities_SF: NDArray[np.float32], wanted_SF: NDArray[np.float32]
+) -> tuple[float, NDArray[np.float64]] | None:
+    """What calibrates the head: the probability of a finding is sigmoid(slope logit + offset_F). None where logits
+    tell nothing.
+
+    Platt's scaling (1999) of all findings at once, by logistic regression over what is known: one slope, and offsets
+    that are drawn towards their mean (a normal distribution of width ``SPREAD``), since most findings are too rare to
+    tell their own.
+    """
+    known_SF = ~np.isnan(wanted_SF)
+    truth = wanted_SF[known_SF] == 1
+    if truth.all() or not truth.any():
+        return None
+    own = np.eye(wanted_SF.shape[1])[np.nonzero(known_SF)[1]]
+    features = np.column_stack([FREE * _logits(probabilities_SF[known_SF]), SPREAD * own])
+    regression = LogisticRegression(C=1.0, tol=1e-8, max_iter=1000).fit(features, truth)
+    slope, *offsets = (regression.coef_[0] * np.r_[FREE, np.full(own.shape[1], SPREAD)]).tolist()
+    return (slope, np.array(offsets) + float(regression.intercept_[0])) if slope > 0 else None
+
+
+def _logits(probabilities: NDArray[np.float32]) -> NDArray[np.float64]:
+    return np.asarray(logit(np.clip(probabilities.astype(np.float64), 1e-6, 1 - 1e-6)))

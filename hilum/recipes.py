@@ -58,24 +58,24 @@ def openi_rad_dino() -> TrainConfig:
 
 
 def phantom() -> TrainConfig:
-    """The same reader on simulated films, at more pixels; its head is shown where findings were drawn, too."""
+    """The same reader on simulated films; its head is shown where findings were drawn, too."""
     base = openi()
     return replace(
         base, name="phantom", split="clean", see_outside=False, codes=0, augment=1.0, emphasis=1.0,
         drawn_places=0.5,
-        model=replace(base.model, image_size=224), search=replace(base.search, consistent=False),
-        encoder=StageConfig(epochs=8, batch_size=16, rate=5e-4, weight_decay=0.02, patience=3),
-        decoder=StageConfig(epochs=12, batch_size=16, rate=3e-3, patience=6),
+        search=replace(base.search, consistent=False),
+        encoder=StageConfig(epochs=8, batch_size=16, rate=8e-4, weight_decay=0.02, patience=3, average=0.998),
+        decoder=StageConfig(epochs=8, batch_size=16, rate=3e-3, patience=6, average=0.995),
     )  # fmt: skip
 
 
 def demo() -> TrainConfig:
-    """Small enough for a laptop: simulated films at 160 pixels, few epochs."""
+    """Small enough for a laptop: a smaller decoder, fewer epochs."""
     base = phantom()
     return replace(
         base,
         name="demo",
-        model=replace(base.model, image_size=160, hidden=256, embedding=192, attention=128),
+        model=replace(base.model, hidden=256, embedding=192, attention=128),
         encoder=StageConfig(epochs=6, batch_size=16, rate=1e-3, weight_decay=0.02, patience=3),
         decoder=StageConfig(epochs=12, batch_size=16, rate=4e-3, patience=8),
     )

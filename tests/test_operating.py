@@ -5,6 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from scipy.special import logit
+from sklearn.metrics import f1_score
 
 from hilum import operating
 
@@ -12,11 +14,13 @@ from hilum import operating
 def test_thresholds_separate_what_can_be_separated() -> None:
     probability = np.array(
         [[0.9, 0.1], [0.8, 0.2], [0.7, 0.9], [0.2, 0.8], [0.1, 0.7], [0.05, 0.6]], np.float32
+    ).repeat(4, 0)
+    wanted = np.array([[1, np.nan], [1, 0], [1, np.nan], [0, np.nan], [0, 0], [0, 0]], np.float32).repeat(
+        4, 0
     )
-    wanted = np.array([[1, 1], [1, 0], [1, np.nan], [0, np.nan], [0, 0], [0, 0]], np.float32)
     chosen = operating.thresholds(probability, wanted, ["a", "b"])
-    assert chosen["a"] == pytest.approx((0.45, 0.45))
-    assert "b" not in chosen  # one known positive: never called
+    assert 0.2 < chosen["a"][0] <= chosen["a"][1] < 0.7
+    assert "b" not in chosen  # no known positive: never called
 
 
 def test_a_finding_whose_calls_are_mostly_wrong_is_never_called() -> None:
@@ -24,8 +28,56 @@ def test_a_finding_whose_calls_are_mostly_wrong_is_never_called() -> None:
     wanted = np.zeros((40, 1), np.float32)
     wanted[[9, 22, 35]] = 1  # no threshold makes a quarter of the calls right
     assert operating.thresholds(probability, wanted, ["a"]) == {}
-    wanted[1] = 1
-    assert operating.thresholds(probability, wanted, ["a"])["a"][1] > probability[2, 0]
+    wanted[:10] = 1
+    assert 0.5 < operating.thresholds(probability, wanted, ["a"])["a"][1] < 0.9
+
+
+def made(seed: int, rare: int, studies: int = 400) -> tuple[np.ndarray, np.ndarray]:
+    """Head and truth of two findings, logits normal with the positives 2.5 higher: a common one, a rare one."""
+    rng = np.random.default_rng(seed)
+    wanted = np.zeros((studies, 2), np.float32)
+    wanted[: studies // 3, 0] = 1
+    wanted[:rare, 1] = 1
+    wanted = rng.permuted(wanted, axis=0)
+    logits = 2.5 * wanted + rng.normal(size=wanted.shape) + np.array([-1.6, -4.0])
+    return (1 / (1 + np.exp(-logits))).astype(np.float32), wanted
+
+
+def test_few_positives_give_nearly_the_threshold_of_many() -> None:
+    """Of five positives the threshold is nearer to the best of thousands than the one that is best for those five."""
+
+    def best(probability: np.ndarray, wanted: np.ndarray) -> float:
+        candidates = np.unique(np.quantile(probability[:, 1], np.linspace(0.5, 1, 800), method="lower"))
+        f1 = [f1_score(wanted[:, 1], probability[:, 1] >= threshold) for threshold in candidates]
+        return float(logit(candidates[int(np.argmax(f1))]))
+
+    goal = best(*made(0, rare=250, studies=20_000))
+    scatter, own = [], []
+    for seed in range(20):
+        some = made(seed, rare=5)
+        chosen = operating.thresholds(*some, ["a", "b"])
+        if "b" in chosen:
+            scatter.append(float(logit(chosen["b"][1])) - goal)
+            own.append(best(*some) - goal)
+    assert len(scatter) >= 15
+    assert np.square(scatter).mean() < 0.5 * np.square(own).mean()
+
+
+def test_calibration_is_what_the_logits_were_made_by() -> None:
+    probability, wanted = made(0, rare=20_000, studies=60_000)
+    fit = operating._calibration(probability, wanted)
+    assert fit is not None
+    # Two normal distributions 2.5 apart: the log odds rise by 2.5 a unit, through the point between them.
+    assert fit[0] == pytest.approx(2.5, rel=0.03)
+    odds = np.log(1 / 2)
+    assert fit[1] == pytest.approx([odds - 2.5 * (1.25 - 1.6), odds - 2.5 * (1.25 - 4.0)], abs=0.1)
+    assert operating._calibration(probability, 1 - wanted) is None
+
+
+def test_no_threshold_lies_between_equals() -> None:
+    probability = np.repeat(np.array([0.9, 0.5, 0.1], np.float32), 20)[:, None]
+    wanted = np.repeat(np.array([1, 1, 0, 0], np.float32), 15)[:, None]
+    assert operating.thresholds(probability, wanted, ["a"])["a"][1] == pytest.approx(0.25, abs=0.01)
 
 
 def test_the_margin_is_where_the_sides_can_be_told_apart() -> None:
