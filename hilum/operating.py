@@ -12,13 +12,12 @@ from sklearn.linear_model import LogisticRegression
 from torch import Tensor
 
 from hilum import consistency
+from hilum.metrics import calibration
 
 MIN_POSITIVES = 3
-"""With fewer known positives, or negatives, nothing is measured."""
+"""With fewer known positives, or negatives, nothing is chosen by what was observed."""
 RIGHT = 0.25
 """Where fewer of the calls are right, a call misleads: the best F1 of a rare finding may lie there."""
-OBSERVED = 0.25
-"""How much the labels of validation count beside what calibrated probabilities expect of it."""
 SPREAD = 0.5
 """How far findings are expected to differ in how much too high or too low their logits are."""
 FREE = 10.0
@@ -72,13 +71,14 @@ def thresholds(
 ) -> dict[str, tuple[float, float]]:
     """Operating points chosen on validation: finding -> (absent below, present from).
 
-    *Present from* gives the best F1 that is expected of the thresholds at which at least ``RIGHT`` of the calls are
-    expected to be right, half way down to the next lower probability; *absent below* is the highest (not above it) at
-    which nine of ten positives are expected to be found. How many of the studies beyond a threshold are positive is
-    expected from their calibrated probabilities (``_calibration``; the expected F1 of a threshold: Ye et al., ICML
-    2012) and, ``OBSERVED`` of it, from their labels: where the few positives of a rare finding happened to fall says
-    little of where others will. A finding without a known positive or a known negative, or with no such threshold,
-    gets none: it is never called. Sides have none: see ``side_margin``.
+    *Present from* gives the best F1 that calibrated probabilities (``_calibration``) expect of the thresholds at
+    which they expect at least ``RIGHT`` of the calls to be right (the expected F1 of a threshold: Ye et al., ICML
+    2012); *absent below* is the highest (not above it) at which they expect nine of ten positives to be found. So the
+    threshold of a rare finding does not hang on where its few positives happened to fall. Where they expect no
+    threshold to be right so often, both are what was best of those that were, if there are at least
+    ``MIN_POSITIVES`` known positives and negatives. Thresholds lie half way down to the next lower probability. A
+    finding without a known positive or a known negative, or with no such threshold, gets none: it is never called.
+    Sides have none: see ``side_margin``.
     """
     whole = [column for column, name in enumerate(names) if "/" not in name]
     fit = _calibration(probabilities_SF[:, whole], wanted_SF[:, whole])
@@ -88,25 +88,43 @@ def thresholds(
     chosen: dict[str, tuple[float, float]] = {}
     for column, offset in zip(whole, offset_F.tolist(), strict=True):
         known_S = ~np.isnan(wanted_SF[:, column])
-        logit_S, truth_S = _logits(probabilities_SF[known_S, column]), wanted_SF[known_S, column] == 1
-        if not truth_S.any() or truth_S.all():
-            continue
-        falling_S = np.argsort(-logit_S, kind="stable")
-        logit_S, truth_S = logit_S[falling_S], truth_S[falling_S]
-        likely_S = OBSERVED * truth_S + (1 - OBSERVED) * expit(slope * logit_S + offset)
-        hits_S, calls_S = np.cumsum(likely_S), np.arange(1, len(likely_S) + 1)
-        lower_S = np.append(logit_S[1:], -np.inf)  # no threshold lies between equals
-        right_S = (hits_S >= RIGHT * calls_S) & (lower_S < logit_S)
-        f1_S = np.where(right_S, 2 * hits_S / (calls_S + hits_S[-1]), 0.0)
-        best, found = int(f1_S.argmax()), int(np.searchsorted(hits_S, 0.9 * hits_S[-1]))
-        if not right_S.any():
-            continue
-        # Half way to the next lower one; behind the last there is none.
-        present, absent = (
-            float(expit((logit_S[row] + max(lower_S[row], logit_S[-1])) / 2)) for row in (best, found)
-        )
-        chosen[names[column]] = (min(present, absent), present)
+        truth_S, probability_S = wanted_SF[known_S, column] == 1, probabilities_SF[known_S, column]
+        if truth_S.any() and not truth_S.all():
+            points = _expected(_logits(probabilities_SF[:, column]), slope, offset) or _observed(
+                truth_S, probability_S.astype(np.float64)
+            )
+            if points is not None:
+                chosen[names[column]] = points
     return chosen
+
+
+def _expected(logit_S: NDArray[np.float64], slope: float, offset: float) -> tuple[float, float] | None:
+    """Absent below and present from, of what is true with probability sigmoid(slope logit + offset)."""
+    logit_S = np.sort(logit_S)[::-1]
+    hits_S, calls_S = np.cumsum(expit(slope * logit_S + offset)), np.arange(1, len(logit_S) + 1)
+    lower_S = np.append(logit_S[1:], -np.inf)  # no threshold lies between equals
+    right_S = (hits_S >= RIGHT * calls_S) & (lower_S < logit_S)
+    if not right_S.any():
+        return None
+    best = int(np.argmax(np.where(right_S, 2 * hits_S / (calls_S + hits_S[-1]), 0.0)))
+    found = int(np.searchsorted(hits_S, 0.9 * hits_S[-1]))
+    # Behind the last there is no next lower one.
+    present, absent = (
+        float(expit((logit_S[row] + max(lower_S[row], logit_S[-1])) / 2)) for row in (best, found)
+    )
+    return min(present, absent), present
+
+
+def _observed(truth_S: NDArray[np.bool_], probability_S: NDArray[np.float64]) -> tuple[float, float] | None:
+    """The same of what is known to be true."""
+    if min(truth_S.sum(), (~truth_S).sum()) < MIN_POSITIVES:
+        return None
+    point = calibration.best_f1_at_precision(truth_S, probability_S, RIGHT)
+    if point is None:
+        return None
+    lower = probability_S[probability_S < point.threshold]
+    present = (point.threshold + float(lower.max())) / 2 if lower.size else point.threshold
+    return min(present, calibration.at_sensitivity(truth_S, probability_S, 0.9).threshold), present
 
 
 def _calibration(

@@ -111,6 +111,21 @@ def test_operating_points() -> None:
     assert (probability_N < lower)[~truth_N].mean() < 0.95
 
 
+def test_the_best_f1_at_a_precision() -> None:
+    truth_N, probability_N = made(400, 1)
+    best = calibration.best_f1(truth_N, probability_N)
+    assert calibration.best_f1_at_precision(truth_N, probability_N, 0.0) == best
+    precision, recall, _ = theirs.precision_recall_curve(truth_N, probability_N)
+    wanted = float(np.quantile(precision, 0.9))
+    assert theirs.precision_score(truth_N, probability_N >= best.threshold) < wanted
+    found = calibration.best_f1_at_precision(truth_N, probability_N, wanted)
+    assert found is not None
+    kept = precision >= wanted
+    f1 = 2 * precision[kept] * recall[kept] / np.maximum(precision[kept] + recall[kept], 1e-12)
+    assert found.f1 == pytest.approx(f1.max())
+    assert calibration.best_f1_at_precision(np.array([True, False]), np.array([0.1, 0.9]), 0.6) is None
+
+
 def test_operating_points_at_the_edges() -> None:
     truth_N, probability_N = np.array([True, False]), np.array([0.2, 0.9])
     assert calibration.at_specificity(truth_N, probability_N, 1.0).threshold > 0.9

@@ -205,6 +205,15 @@ def best_f1(truth_N: Bools, probability_N: Floats) -> OperatingPoint:
     return max(points, key=lambda point: (point.f1, point.threshold))
 
 
+def best_f1_at_precision(truth_N: Bools, probability_N: Floats, precision: float) -> OperatingPoint | None:
+    """The same among the thresholds at which at least ``precision`` (0 to 1) of what is said to be there is there;
+    None where there is none."""
+    precise = [
+        point for point in _points(truth_N, probability_N) if point.f1 > 0 and point.precision >= precision
+    ]
+    return max(precise, key=lambda point: (point.f1, point.threshold), default=None)
+
+
 def at_sensitivity(truth_N: Bools, probability_N: Floats, sensitivity: float) -> OperatingPoint:
     """The highest threshold that finds at least ``sensitivity`` (0 to 1) of what is there."""
     return next(
