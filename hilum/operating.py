@@ -13,6 +13,7 @@ from torch import Tensor
 
 from hilum import consistency
 from hilum.metrics import calibration
+from hilum.text.findings import NO_FINDING
 
 MIN_POSITIVES = 3
 """With fewer known positives, or negatives, nothing is chosen by what was observed."""
@@ -66,6 +67,15 @@ def side_margin(
     return (apart[kept - 1][0] + apart[kept][0]) / 2 if kept < len(apart) else 0.0
 
 
+def points(
+    probabilities_SF: NDArray[np.float32], wanted_SF: NDArray[np.float32], names: Sequence[str],
+    invented: float | None = None,
+) -> dict[str, tuple[float, float]]:  # fmt: skip
+    """``thresholds``, and where ``invented`` is given, ``raised`` to it."""
+    chosen = thresholds(probabilities_SF, wanted_SF, names)
+    return chosen if invented is None else raised(chosen, probabilities_SF, wanted_SF, names, invented)
+
+
 def thresholds(
     probabilities_SF: NDArray[np.float32], wanted_SF: NDArray[np.float32], names: Sequence[str]
 ) -> dict[str, tuple[float, float]]:
@@ -96,6 +106,39 @@ def thresholds(
             if points is not None:
                 chosen[names[column]] = points
     return chosen
+
+
+def raised(
+    chosen: Mapping[str, tuple[float, float]], probabilities_SF: NDArray[np.float32],
+    wanted_SF: NDArray[np.float32], names: Sequence[str], invented: float,
+) -> dict[str, tuple[float, float]]:  # fmt: skip
+    """``chosen`` (``thresholds`` of the same) held to ``invented`` wrong calls a study, of all findings together, as
+    calibrated probabilities expect them: where it comes to more, every *present from* is raised by the same step of
+    the log odds until it does not. (A point of the free-response curve: Chakraborty, Medical Physics 1989.)
+    """
+    whole = [column for column, name in enumerate(names) if "/" not in name]
+    fit = _calibration(probabilities_SF[:, whole], wanted_SF[:, whole])
+    called = [name for name in chosen if name != NO_FINDING]
+    if fit is None or not called:
+        return dict(chosen)
+    columns = [names.index(name) for name in called]
+    logit_SF, present_F = (
+        _logits(some)
+        for some in (probabilities_SF[:, columns], np.array([chosen[name][1] for name in called]))
+    )
+    wrong_SF = expit(-fit[0] * logit_SF - fit[1][[whole.index(column) for column in columns]])
+    beyond_SF = logit_SF - present_F
+    order = np.argsort(-beyond_SF, axis=None, kind="stable")
+    beyond, wrong = beyond_SF.ravel()[order], wrong_SF.ravel()[order]
+    calls = int((beyond >= 0).sum())
+    kept = int(np.searchsorted(np.cumsum(wrong[:calls]), invented * len(logit_SF), side="right"))
+    if kept == calls:
+        return dict(chosen)
+    step = float(beyond[kept] + beyond[max(kept - 1, 0)]) / 2 + 1e-9
+    up = {
+        name: float(expit(present + step)) for name, present in zip(called, present_F.tolist(), strict=True)
+    }
+    return {name: (absent, up.get(name, present)) for name, (absent, present) in chosen.items()}
 
 
 def _expected(logit_S: NDArray[np.float64], slope: float, offset: float) -> tuple[float, float] | None:
@@ -148,5 +191,5 @@ def _calibration(
     return (slope, np.array(offsets) + float(regression.intercept_[0])) if slope > 0 else None
 
 
-def _logits(probabilities: NDArray[np.float32]) -> NDArray[np.float64]:
+def _logits(probabilities: NDArray[np.floating]) -> NDArray[np.float64]:
     return np.asarray(logit(np.clip(probabilities.astype(np.float64), 1e-6, 1 - 1e-6)))

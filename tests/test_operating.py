@@ -9,6 +9,7 @@ from scipy.special import logit
 from sklearn.metrics import f1_score
 
 from hilum import operating
+from hilum.text.findings import NO_FINDING
 
 
 def test_thresholds_separate_what_can_be_separated() -> None:
@@ -72,6 +73,30 @@ def test_calibration_is_what_the_logits_were_made_by() -> None:
     odds = np.log(1 / 2)
     assert fit[1] == pytest.approx([odds - 2.5 * (1.25 - 1.6), odds - 2.5 * (1.25 - 4.0)], abs=0.1)
     assert operating._calibration(probability, 1 - wanted) is None
+
+
+def test_all_points_rise_together_until_few_enough_calls_are_wrong() -> None:
+    names = ["a", "b", NO_FINDING]
+    probability, wanted = made(3, rare=60, studies=2000)
+    probability, wanted = (np.column_stack([each, each[:, 0]]) for each in (probability, wanted))
+    plain = operating.points(probability, wanted, names)
+
+    def wrong(points: dict[str, tuple[float, float]]) -> float:
+        called = probability[:, :2] >= [points["a"][1], points["b"][1]]
+        return float((called & (wanted[:, :2] == 0)).sum() / len(wanted))
+
+    fewer = operating.points(probability, wanted, names, invented=0.04)
+    assert wrong(fewer) == pytest.approx(0.04, abs=0.01)
+    assert wrong(plain) > 0.06
+    up = [float(logit(fewer[name][1]) - logit(plain[name][1])) for name in "ab"]
+    assert up == pytest.approx([up[0]] * 2)
+    assert up[0] > 0
+    assert fewer[NO_FINDING] == plain[NO_FINDING]
+    assert operating.points(probability, wanted, names, invented=1.0) == plain
+    none = operating.points(probability, wanted, names, invented=0.0)
+    assert wrong(none) == 0
+    nothing = np.zeros_like(wanted)
+    assert operating.points(probability, nothing, names, invented=0.1) == {}
 
 
 def test_no_threshold_lies_between_equals() -> None:
