@@ -68,16 +68,14 @@ def trained(recipe: str, seed: int, data: Path, work: Path, device: str) -> Path
 
 
 def _same(one: Mapping[str, Any], other: Mapping[str, Any], but: Sequence[str]) -> bool:
-    """Whether two configurations differ in nothing ``but`` these, and in what the data filled in."""
-    ones, others = (
-        {name: value for name, value in some.items() if name not in (*but, "model", "encoder_from")}
-        for some in (one, other)
-    )
+    """Whether two configurations differ in nothing ``but`` these, and in what the data filled in. What an older one
+    does not know is None in a newer one."""
     filled = ("vocabulary", "findings", "codes", "encoder_shape")
-    models = [
-        {name: value for name, value in some["model"].items() if name not in filled} for some in (one, other)
-    ]
-    return ones == others and models[0] == models[1]
+    top = {*one, *other} - {*but, "model", "encoder_from"}
+    shape = {*one["model"], *other["model"]} - {*filled}
+    return all(one.get(name) == other.get(name) for name in top) and all(
+        one["model"].get(name) == other["model"].get(name) for name in shape
+    )
 
 
 def searched(run: Path, config: TrainConfig, out: Path) -> Path:
