@@ -31,8 +31,9 @@ def run_demo(out: Path, *, studies: int, seed: int) -> Path:
         "reports. The numbers say how well the model reads these drawings, and nothing about patients.",
         "The floors never look at a film, but for two that copy the report of a training study: the nearest image, "
         "whose film looks most alike to an encoder that has seen photographs and no radiograph, and the nearest "
-        "labels, whose findings are likeliest by the model’s own findings head. Retrieval by the features that the "
-        "model has learnt is no floor; it stands beside the model for comparison.",
+        "labels, whose findings are likeliest by the model’s own findings head. “Background” is the training report "
+        "that the indication and the comparison alone, without a film, make most likely. Retrieval by the features "
+        "that the model has learnt is no floor; it stands beside the model for comparison.",
     ]
     page = out / "index.html"
     atomic.write_text(page, appraisal.page(found, notes))
