@@ -17,7 +17,7 @@ from hilum.text.findings import NO_FINDING, OBSERVATIONS, label
 
 MARGIN = 3.0
 """A finding counts for at most so many logits beyond its operating point: a sure one does not drown the rest."""
-UNKNOWN = -1.0
+UNKNOWN = -MARGIN
 """What it is worth to state a finding that the head cannot call: nobody has looked for it."""
 
 Kind = Literal["present", "doubtful", "absent", "side", "normal", "contradicted", "repeated"]
@@ -60,9 +60,9 @@ class Worth:
     To call a finding present is worth how far its logit lies above the operating point, and to call nothing present
     how far that of "No Finding" does (at most ``MARGIN`` either way); to deny a finding that is called costs as much
     as to call it is worth. What only one reading of the labeller calls present can cost, and is worth nothing. To
-    state what the head cannot call costs 1. A side that is not the decided one costs ``MARGIN``, the decided one
-    brings 1. A text that contradicts itself costs ``MARGIN``, one that says the same of the same finding in two
-    sentences 1.
+    state what the head cannot call costs ``MARGIN``, as what it is sure is not there. A side that is not the decided
+    one costs ``MARGIN``, the decided one brings 1. A text that contradicts itself costs ``MARGIN``, one that says the
+    same of the same finding in two sentences 1.
     """
 
     def __init__(
