@@ -100,11 +100,11 @@ def thresholds(
         known_S = ~np.isnan(wanted_SF[:, column])
         truth_S, probability_S = wanted_SF[known_S, column] == 1, probabilities_SF[known_S, column]
         if truth_S.any() and not truth_S.all():
-            points = _expected(_logits(probabilities_SF[:, column]), slope, offset) or _observed(
+            found = _expected(_logits(probabilities_SF[:, column]), slope, offset) or _observed(
                 truth_S, probability_S.astype(np.float64)
             )
-            if points is not None:
-                chosen[names[column]] = points
+            if found is not None:
+                chosen[names[column]] = found
     return chosen
 
 
