@@ -67,8 +67,8 @@ class TrainConfig:
     codes: int = 0
     """The encoder also learns the annotators' codes that so many of its studies share (0: none)."""
     invented: float | None = None
-    """At most so many findings a report are to be called wrongly, as validation lets expect (``operating.raised``);
-    None: each finding is called where its F1 is expected to be best."""
+    """At most so many findings a report are to be called wrongly, as validation lets expect
+    (``operating.thresholds``); None: each finding is called where its F1 is expected to be best."""
     retrieval: RetrievalConfig | None = None
     """Whether the training reports take part in drafting, and how; the run folder then holds them."""
     save_seconds: float = 60.0

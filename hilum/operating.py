@@ -67,18 +67,10 @@ def side_margin(
     return (apart[kept - 1][0] + apart[kept][0]) / 2 if kept < len(apart) else 0.0
 
 
-def points(
+def thresholds(
     probabilities_SF: NDArray[np.float32], wanted_SF: NDArray[np.float32], names: Sequence[str],
     invented: float | None = None,
 ) -> dict[str, tuple[float, float]]:  # fmt: skip
-    """``thresholds``, and where ``invented`` is given, ``raised`` to it."""
-    chosen = thresholds(probabilities_SF, wanted_SF, names)
-    return chosen if invented is None else raised(chosen, probabilities_SF, wanted_SF, names, invented)
-
-
-def thresholds(
-    probabilities_SF: NDArray[np.float32], wanted_SF: NDArray[np.float32], names: Sequence[str]
-) -> dict[str, tuple[float, float]]:
     """Operating points chosen on validation: finding -> (absent below, present from).
 
     *Present from* gives the best F1 that calibrated probabilities (``_calibration``) expect of the thresholds at
@@ -89,62 +81,55 @@ def thresholds(
     ``MIN_POSITIVES`` known positives and negatives. Thresholds lie half way down to the next lower probability. A
     finding without a known positive or a known negative, or with no such threshold, gets none: it is never called.
     Sides have none: see ``side_margin``.
+
+    ``invented`` is how many calls a study may be wrong, of all findings together, as calibrated probabilities expect
+    them: where it comes to more, every *present from* is raised by the same step of the log odds until it does not.
+    (A point of the free-response curve: Chakraborty, Medical Physics 1989.)
     """
     whole = [column for column, name in enumerate(names) if "/" not in name]
     fit = _calibration(probabilities_SF[:, whole], wanted_SF[:, whole])
     if fit is None:
         return {}
     slope, offset_F = fit
+    logit_SF = _logits(probabilities_SF[:, whole])
+    likely_SF = expit(slope * logit_SF + offset_F)
     chosen: dict[str, tuple[float, float]] = {}
-    for column, offset in zip(whole, offset_F.tolist(), strict=True):
+    for place, column in enumerate(whole):
         known_S = ~np.isnan(wanted_SF[:, column])
         truth_S, probability_S = wanted_SF[known_S, column] == 1, probabilities_SF[known_S, column]
         if truth_S.any() and not truth_S.all():
-            found = _expected(_logits(probabilities_SF[:, column]), slope, offset) or _observed(
+            found = _expected(logit_SF[:, place], likely_SF[:, place]) or _observed(
                 truth_S, probability_S.astype(np.float64)
             )
             if found is not None:
                 chosen[names[column]] = found
+    called = {names[column]: place for place, column in enumerate(whole) if names[column] in chosen}
+    called.pop(NO_FINDING, None)
+    if invented is None or not called:
+        return chosen
+    present_F = _logits(np.array([chosen[name][1] for name in called]))
+    places = [*called.values()]
+    step = _step(logit_SF[:, places] - present_F, 1 - likely_SF[:, places], invented * len(logit_SF))
+    if step:
+        for name, present in zip(called, present_F.tolist(), strict=True):
+            chosen[name] = chosen[name][0], float(expit(present + step))
     return chosen
 
 
-def raised(
-    chosen: Mapping[str, tuple[float, float]], probabilities_SF: NDArray[np.float32],
-    wanted_SF: NDArray[np.float32], names: Sequence[str], invented: float,
-) -> dict[str, tuple[float, float]]:  # fmt: skip
-    """``chosen`` (``thresholds`` of the same) held to ``invented`` wrong calls a study, of all findings together, as
-    calibrated probabilities expect them: where it comes to more, every *present from* is raised by the same step of
-    the log odds until it does not. (A point of the free-response curve: Chakraborty, Medical Physics 1989.)
-    """
-    whole = [column for column, name in enumerate(names) if "/" not in name]
-    fit = _calibration(probabilities_SF[:, whole], wanted_SF[:, whole])
-    called = [name for name in chosen if name != NO_FINDING]
-    if fit is None or not called:
-        return dict(chosen)
-    columns = [names.index(name) for name in called]
-    logit_SF, present_F = (
-        _logits(some)
-        for some in (probabilities_SF[:, columns], np.array([chosen[name][1] for name in called]))
-    )
-    wrong_SF = expit(-fit[0] * logit_SF - fit[1][[whole.index(column) for column in columns]])
-    beyond_SF = logit_SF - present_F
+def _step(beyond_SF: NDArray[np.float64], wrong_SF: NDArray[np.float64], most: float) -> float:
+    """By how much all thresholds must rise for the calls to be wrong at most so often; ``beyond_SF`` is how far each
+    answer lies above its threshold, ``wrong_SF`` how likely a call there is to be wrong."""
     order = np.argsort(-beyond_SF, axis=None, kind="stable")
     beyond, wrong = beyond_SF.ravel()[order], wrong_SF.ravel()[order]
     calls = int((beyond >= 0).sum())
-    kept = int(np.searchsorted(np.cumsum(wrong[:calls]), invented * len(logit_SF), side="right"))
-    if kept == calls:
-        return dict(chosen)
-    step = float(beyond[kept] + beyond[max(kept - 1, 0)]) / 2 + 1e-9
-    up = {
-        name: float(expit(present + step)) for name, present in zip(called, present_F.tolist(), strict=True)
-    }
-    return {name: (absent, up.get(name, present)) for name, (absent, present) in chosen.items()}
+    kept = int(np.searchsorted(np.cumsum(wrong[:calls]), most, side="right"))
+    return 0.0 if kept == calls else float(beyond[kept] + beyond[max(kept - 1, 0)]) / 2 + 1e-9
 
 
-def _expected(logit_S: NDArray[np.float64], slope: float, offset: float) -> tuple[float, float] | None:
-    """Absent below and present from, of what is true with probability sigmoid(slope logit + offset)."""
-    logit_S = np.sort(logit_S)[::-1]
-    hits_S, calls_S = np.cumsum(expit(slope * logit_S + offset)), np.arange(1, len(logit_S) + 1)
+def _expected(logit_S: NDArray[np.float64], likely_S: NDArray[np.float64]) -> tuple[float, float] | None:
+    """Absent below and present from, of what is as likely as that; the likelier, the higher its logit."""
+    logit_S, likely_S = np.sort(logit_S)[::-1], np.sort(likely_S)[::-1]
+    hits_S, calls_S = np.cumsum(likely_S), np.arange(1, len(logit_S) + 1)
     lower_S = np.append(logit_S[1:], -np.inf)  # no threshold lies between equals
     right_S = (hits_S >= RIGHT * calls_S) & (lower_S < logit_S)
     if not right_S.any():

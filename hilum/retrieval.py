@@ -322,7 +322,8 @@ class Section:
             about_C = self._table_CN @ weight_N.astype(np.float32) + agreed_C
             # The table is rounded: between those that come out alike the exact estimate decides.
             near = np.flatnonzero(about_C >= about_C.max() - ROUNDING)
-            counted = self._expected.counted([self.candidates[row] for row in near.tolist()])
+            near_texts = [floors.sentences(self.candidates[row]) for row in near.tolist()]
+            counted = self._expected.counted_of(self._pieces.count(near_texts))
             worth_n = given.cider_d_of(counted) + agreed_C[near]
             first = int(np.argmax(worth_n))
             best, value = self.candidates[near[first]], float(worth_n[first])

@@ -222,7 +222,7 @@ def _train(
             return objectives.head_outputs(model, held_out, cells, read)
 
         if config.encoder is not None and saved is None and progress.stage == "decoder":
-            chosen = operating.points(*team.agree(head_outputs), shape.findings, config.invented)
+            chosen = operating.thresholds(*team.agree(head_outputs), shape.findings, config.invented)
             model.decision_F.copy_(operating.decisions(chosen, shape.findings))
 
         steps = config.decoder.epochs * math.ceil(len(examples) / config.decoder.batch_size)
@@ -285,7 +285,7 @@ def _train(
                 reward_loss, reward_score, saved, files, team,
             )  # fmt: skip
     outputs = team.agree(head_outputs)
-    thresholds = operating.points(*outputs, shape.findings, config.invented)
+    thresholds = operating.thresholds(*outputs, shape.findings, config.invented)
     described = msgspec.to_builtins(config)
     trained_on = _described(dataset.info.name, len(learning), len(seeing))
     earlier = begun or seeing_run

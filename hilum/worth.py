@@ -142,10 +142,7 @@ def _mentioning(sentences: Sequence[str]) -> dict[str, tuple[str, ...]]:
 
 @lru_cache(maxsize=1 << 14)
 def _mentioned(sentence: str) -> tuple[str, ...]:
-    return (
-        *consistency.said_in(sentence),
-        *sorted(_present_in(sentence) - consistency.said_in(sentence).keys()),
-    )
+    return tuple(dict.fromkeys([*consistency.said_in(sentence), *sorted(_present_in(sentence))]))
 
 
 @lru_cache(maxsize=1 << 14)

@@ -79,24 +79,24 @@ def test_all_points_rise_together_until_few_enough_calls_are_wrong() -> None:
     names = ["a", "b", NO_FINDING]
     probability, wanted = made(3, rare=60, studies=2000)
     probability, wanted = (np.column_stack([each, each[:, 0]]) for each in (probability, wanted))
-    plain = operating.points(probability, wanted, names)
+    plain = operating.thresholds(probability, wanted, names)
 
     def wrong(points: dict[str, tuple[float, float]]) -> float:
         called = probability[:, :2] >= [points["a"][1], points["b"][1]]
         return float((called & (wanted[:, :2] == 0)).sum() / len(wanted))
 
-    fewer = operating.points(probability, wanted, names, invented=0.04)
+    fewer = operating.thresholds(probability, wanted, names, invented=0.04)
     assert wrong(fewer) == pytest.approx(0.04, abs=0.01)
     assert wrong(plain) > 0.06
     up = [float(logit(fewer[name][1]) - logit(plain[name][1])) for name in "ab"]
     assert up == pytest.approx([up[0]] * 2)
     assert up[0] > 0
     assert fewer[NO_FINDING] == plain[NO_FINDING]
-    assert operating.points(probability, wanted, names, invented=1.0) == plain
-    none = operating.points(probability, wanted, names, invented=0.0)
+    assert operating.thresholds(probability, wanted, names, invented=1.0) == plain
+    none = operating.thresholds(probability, wanted, names, invented=0.0)
     assert wrong(none) == 0
     nothing = np.zeros_like(wanted)
-    assert operating.points(probability, nothing, names, invented=0.1) == {}
+    assert operating.thresholds(probability, nothing, names, invented=0.1) == {}
 
 
 def test_no_threshold_lies_between_equals() -> None:
