@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from scipy.special import logit
+from scipy.special import expit, logit
 from sklearn.metrics import f1_score
 
 from hilum import operating
@@ -20,7 +20,7 @@ def test_thresholds_separate_what_can_be_separated() -> None:
         4, 0
     )
     chosen = operating.thresholds(probability, wanted, ["a", "b"])
-    assert 0.2 < chosen["a"][0] <= chosen["a"][1] < 0.7
+    assert chosen["a"] == pytest.approx([expit((logit(0.7) + logit(0.2)) / 2)] * 2)
     assert "b" not in chosen  # no known positive: never called
 
 
@@ -31,6 +31,20 @@ def test_a_finding_whose_calls_are_mostly_wrong_is_never_called() -> None:
     assert operating.thresholds(probability, wanted, ["a"]) == {}
     wanted[:10] = 1
     assert 0.5 < operating.thresholds(probability, wanted, ["a"])["a"][1] < 0.9
+
+
+def test_where_calibration_calls_nothing_what_was_observed_decides() -> None:
+    rng = np.random.default_rng(0)
+    wanted = np.zeros((300, 2), np.float32)
+    wanted[:100, 0] = wanted[:4, 1] = 1
+    means = np.stack([3 * wanted[:, 0] - 1.5, np.where(wanted[:, 1] == 1, -7.0, -9.0)], 1)
+    probability = expit(means + rng.normal(size=means.shape) * [1, 0.1]).astype(np.float32)
+    there, not_there = (probability[wanted[:, 1] == truth, 1] for truth in (1, 0))
+    chosen = operating.thresholds(probability, wanted, ["a", "b"])
+    # So unlikely that none is expected; but the four that are there are the four likeliest.
+    assert chosen["b"] == pytest.approx([(float(there.min()) + float(not_there.max())) / 2] * 2)
+    wanted[2:4, 1] = 0
+    assert "b" not in operating.thresholds(probability, wanted, ["a", "b"])  # two are too few
 
 
 def made(seed: int, rare: int, studies: int = 400) -> tuple[np.ndarray, np.ndarray]:
