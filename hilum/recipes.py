@@ -62,7 +62,7 @@ def phantom() -> TrainConfig:
     base = openi()
     assert base.retrieval is not None
     return replace(
-        base, name="phantom", split="clean", see_outside=False, codes=0, augment=1.0, emphasis=1.0,
+        base, name="phantom", split="clean", codes=0, augment=1.0, emphasis=1.0,
         drawn_places=0.5, invented=0.14,
         search=replace(base.search, consistent=False), retrieval=replace(base.retrieval, agreement=0.2),
         encoder=StageConfig(epochs=8, batch_size=16, rate=8e-4, weight_decay=0.02, patience=3, average=0.998),
@@ -167,6 +167,17 @@ def reward(base: TrainConfig) -> TrainConfig:
     return replace(decoder_only(base), reward=RewardConfig())
 
 
+def large(base: TrainConfig) -> TrainConfig:
+    """What a GPU bears: the larger of the encoders that start from ImageNet here, on films of 224 pixels."""
+    assert base.encoder is not None
+    return replace(
+        base,
+        model=replace(base.model, encoder="efficientnet-lite2", image_size=224),
+        encoder=replace(base.encoder, batch_size=32),
+        decoder=replace(base.decoder, batch_size=32),
+    )
+
+
 def plain(base: TrainConfig) -> TrainConfig:
     """The head is not shown where findings were drawn, as nobody can show it on real films."""
     return replace(base, drawn_places=0.0)
@@ -177,20 +188,22 @@ VARIANTS: dict[str, Callable[[TrainConfig], TrainConfig]] = {
     "gru": gru, "hard": hard, "transformer": transformer, "vectors": vectors, "indication": indication,
     "reward": reward,
 }  # fmt: skip
-"""What can be done to a recipe, each by the name that it adds to the recipe's: ``openi-gru``."""
+"""What can be done to a recipe behind its encoder, each by the name that it adds to the recipe's: ``openi-gru``."""
+SEEING: dict[str, Callable[[TrainConfig], TrainConfig]] = {"large": large, "plain": plain}
+"""What can be done to what its encoder is and learns."""
 
 
 def variant(base: Callable[[], TrainConfig], name: str) -> TrainConfig:
     """``base`` changed as ``VARIANTS`` says, under its new name."""
     found = base()
-    changed = plain if name == "plain" else VARIANTS[name]
-    return replace(changed(found), name=f"{found.name}-{name}")
+    return replace((VARIANTS | SEEING)[name](found), name=f"{found.name}-{name}")
 
 
 BASES = (openi, phantom, demo)
 _NAMED: tuple[Callable[[], TrainConfig], ...] = (
     *BASES, openi_densenet, openi_rad_dino, tiny,
     *(partial(variant, base, name) for base in BASES for name in VARIANTS),
+    *(partial(variant, base, "large") for base in (openi, phantom)),
     *(partial(variant, base, "plain") for base in (phantom, demo)),
 )  # fmt: skip
 RECIPES: dict[str, Callable[[], TrainConfig]] = {recipe().name: recipe for recipe in _NAMED}

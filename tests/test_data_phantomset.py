@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 import pytest
 
-from hilum.data import manifest, phantomset
+from hilum.data import manifest, phantomset, splits
 from hilum.data.manifest import DatasetInfo
 from hilum.errors import DataError
 from hilum.imaging import phantom
@@ -122,6 +122,32 @@ def test_a_sample_is_fixed_nested_and_mixed() -> None:
     assert [s.id for s in small] == sorted((s.id for s in small), key=lambda name: int(name[3:]))
     assert np.mean(["normal" in s.mesh for s in large]) == pytest.approx(2 / 3, abs=0.1)
     assert phantomset.choose(pool, 10_000)[0] == pool
+
+
+def test_studies_to_learn_from_can_be_drawn_as_several_patients(tmp_path: Path, made: Path) -> None:
+    usual, several = manifest.read(made), tmp_path / "several"
+    dataset = phantomset.make(REPORTS, several, size=128, workers=1, patients=3)
+    learning = splits.read(made, "clean").train
+    assert 0 < len(learning) < len(usual.studies)
+    further = [s for s in dataset.studies if "." in s.id]
+    assert [s for s in dataset.studies if s not in further] == list(usual.studies)
+    assert sorted(s.id for s in further) == sorted(f"{name}.{k}" for name in learning for k in (2, 3))
+    for one in further:
+        first = usual.by_id()[one.id.rpartition(".")[0]]
+        assert (one.mesh, one.report, len(one.views)) == (first.mesh, None, 2)
+        assert {f.kind for f in one.truth} == {f.kind for f in first.truth}
+        films = [several / f"images/{name}-frontal.png" for name in (one.id, first.id)]
+        assert films[0].read_bytes() != films[1].read_bytes()
+    for name in splits.names(several):
+        before, now = splits.read(made, name), splits.read(several, name)
+        assert now.sha256 == before.sha256  # the parts are as they were
+        assert set(now.outside) - set(before.outside) == (
+            {s.id for s in further} if name == "clean" else set()
+        )
+    phantomset.make(REPORTS, several, size=128, workers=1)  # and one patient each again
+    assert bytes_of(several) == bytes_of(made)
+    with pytest.raises(DataError, match="--patients takes 1 or more"):
+        phantomset.make(REPORTS, tmp_path / "none", size=128, workers=1, patients=0)
 
 
 def test_a_smaller_set_leaves_no_film_behind(made: Path) -> None:

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
-from sklearn.metrics import roc_auc_score
+from sklearn.metrics import average_precision_score, roc_auc_score
 
 from hilum import objectives, readers
 from hilum.data import batches
@@ -125,7 +125,13 @@ def test_findings_score_is_scikit_learns_over_what_is_known() -> None:
     scores = objectives.findings_score(given, wanted, ["a", "b", "c"])
     known = [~np.isnan(wanted[:, i]) for i in range(2)]
     areas = [roc_auc_score(wanted[k, i], given[k, i]) for i, k in enumerate(known)]
-    assert scores["score"] == pytest.approx(np.mean(areas)) and scores["findings"] == 2.0
+    precisions = [average_precision_score(wanted[k, i], given[k, i]) for i, k in enumerate(known)]
+    assert (scores["auroc"], scores["ap"]) == (
+        pytest.approx(np.mean(areas)),
+        pytest.approx(np.mean(precisions)),
+    )
+    assert scores["score"] == pytest.approx((np.mean(areas) + np.mean(precisions)) / 2)
+    assert scores["findings"] == 2.0
     assert objectives.findings_score(given, np.zeros_like(wanted), ["a", "b", "c"])["score"] == 0.0
 
 

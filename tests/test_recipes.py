@@ -35,3 +35,10 @@ def test_a_variant_looks_as_its_base_does(base: str, name: str) -> None:
     assert {one: getattr(changed, one) for one in alike} == {one: getattr(whole, one) for one in alike}
     others = [RECIPES[f"{base}-{other}"]() for other in VARIANTS if other != name]
     assert changed not in [replace(other, name=changed.name) for other in others]
+
+
+@pytest.mark.parametrize("base", ["openi", "phantom"])
+def test_the_large_recipe_has_the_larger_encoder_and_drafts_alike(base: str) -> None:
+    whole, larger = RECIPES[base](), RECIPES[f"{base}-large"]()
+    assert (larger.model.encoder, larger.model.image_size) == ("efficientnet-lite2", 224)
+    assert (larger.search, larger.retrieval, larger.split) == (whole.search, whole.retrieval, whole.split)

@@ -76,6 +76,9 @@ def phantom(
     masks: Annotated[
         bool, typer.Option("--masks", help="Write masks of organs and findings too (masks/VIEW.npz).")
     ] = False,
+    patients: Annotated[
+        int, typer.Option(min=1, help="As how many patients each study to learn from (split clean) is drawn.")
+    ] = 1,
 ) -> None:
     """Real Open-i reports with SIMULATED films and the exact truth of what was drawn."""
     from hilum.data import manifest, openi, phantomset
@@ -83,8 +86,9 @@ def phantom(
     given = to.parent / f"{to.name}-reports" if reports is None else reports
     source = openi.get(given) if reports is None else manifest.read(given)
     dataset = phantomset.make(
-        source.studies, to, studies=studies, size=size, portable=portable, difficulty=difficulty, masks=masks
-    )
+        source.studies, to, studies=studies, size=size, portable=portable, difficulty=difficulty, masks=masks,
+        patients=patients,
+    )  # fmt: skip
     films = sum(len(study.views) for study in dataset.studies)
     typer.echo(f"{to}: {len(dataset.studies):,} studies, {films:,} simulated films")
 

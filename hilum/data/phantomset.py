@@ -19,6 +19,7 @@ import hilum
 from hilum import ahead, atomic
 from hilum.data import manifest, splits
 from hilum.data.manifest import Dataset, DatasetInfo, LeftOut
+from hilum.data.splits import Split
 from hilum.errors import DataError
 from hilum.imaging import phantom
 from hilum.imaging.phantom.masks import by_name
@@ -68,6 +69,7 @@ def make(
     portable: float = 0.0,
     difficulty: float = 0.0,
     masks: bool = False,
+    patients: int = 1,
 ) -> Dataset:
     """Draws a frontal and a lateral film for each of ``reports`` and writes them as a data set in ``to``.
 
@@ -81,8 +83,13 @@ def make(
     bool arrays (size, size): ``organ/NAME``, and ``finding/N/KIND`` for the Nth of the study's truth
     (``hilum.imaging.phantom.masks.Masks``).
 
+    ``patients``: as so many patients the studies in the training part of ``clean`` are drawn. The further ones are
+    studies of their own, ``CXR12.2``, ``CXR12.3`` …, with the codes and the truth and without the report, which is
+    another patient's. They stand outside the parts of ``clean``, for an encoder that sees what is outside, and in no
+    other split.
+
     Raises DataError where the folder holds something else, where nothing can be drawn, and where ``studies``,
-    ``size``, ``portable`` or ``difficulty`` make no sense.
+    ``size``, ``portable``, ``difficulty`` or ``patients`` make no sense.
     """
     how = Drawing(size, portable, difficulty, masks)
     if not phantom.SMALLEST <= size <= phantom.LARGEST:
@@ -92,6 +99,8 @@ def make(
         )
     if studies is not None and studies < 1:
         raise DataError(f"{studies} studies were asked for", fix="--studies takes 1 or more")
+    if patients < 1:
+        raise DataError(f"{patients} patients a study were asked for", fix="--patients takes 1 or more")
     for name, value in (("portable", portable), ("difficulty", difficulty)):
         if not 0 <= value <= 1:
             raise DataError(f"{name} is {value}", fix=f"--{name} takes 0 to 1")
@@ -104,22 +113,42 @@ def make(
         )
     _refuse_other(to)
     keep = _same_maker(to, how)
-    drawn = list(track(_draw_all(drawable, to, how, keep, workers), "drawing", total=len(drawable)))
-    wanted = {f"{study.id}-{view}" for study in drawn for view in VIEWS}
-    for path in _made_files(to):  # of a larger set that was here before
-        if path.stem not in wanted:
-            path.unlink()
-    atomic.settle()
+
+    def draw_each(some: Sequence[Study], what: str) -> list[Study]:
+        return list(track(_draw_all(some, to, how, keep, workers), what, total=len(some)))
+
+    drawn = draw_each(drawable, "drawing")
+    more = f" --patients {patients}" if patients > 1 else ""
     info = DatasetInfo(
         name=NAME,
         source="Open-i reports; films simulated from their MeSH codes",
         licence=LICENCE,
         simulated=True,
-        made_by=f"hilum data phantom {how}, hilum {hilum.__version__}",
+        made_by=f"hilum data phantom {how}{more}, hilum {hilum.__version__}",
     )
-    dataset = Dataset(to, info, tuple(drawn))
-    splits.write_all(dataset)
+    made = {split.name: split for split in splits.write_all(Dataset(to, info, tuple(drawn)))}
+    if patients > 1:
+        clean = made["clean"]
+        others = further(drawable, clean, patients)
+        drawn += draw_each(others, "drawing further patients") if others else []
+        splits.write(to, replace(clean, outside=(*clean.outside, *(study.id for study in others))))
+    wanted = {f"{study.id}-{view}" for study in drawn for view in VIEWS}
+    for path in _made_files(to):  # of a larger set that was here before
+        if path.stem not in wanted:
+            path.unlink()
+    atomic.settle()
     return manifest.write(to, info, drawn, left_out)
+
+
+def further(studies: Sequence[Study], split: Split, patients: int) -> list[Study]:
+    """The studies in the training part of ``split`` as ``patients`` - 1 patients more: its codes, no report."""
+    learning = set(split.train)
+    return [
+        Study(f"{study.id}.{number}", mesh=study.mesh)
+        for study in studies
+        if study.id in learning
+        for number in range(2, patients + 1)
+    ]
 
 
 def choose(reports: Sequence[Study], count: int | None) -> tuple[list[Study], list[LeftOut]]:
