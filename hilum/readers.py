@@ -130,14 +130,17 @@ def _digest(films: Films, *parts: nn.Module) -> str:
 
 @torch.no_grad()
 def cached_features(model: ReportModel, films: Films, cache: Path) -> NDArray[np.float16]:
-    """The features (M, G, D) of every film, computed once a film and encoder; half precision.
+    """The features (M, G, D) of the films of studies with a report (``Films.reported``), of which alone there is
+    something to write; computed once a film and encoder; half precision.
 
     The file's name holds the films' key and a digest of the weights that see. Mapped into memory, read only.
     """
-    path = cache / f"features-{_digest(films, model.encoder, model.neck)}.npy"
+    count = films.reported
+    some = "" if count == len(films.pixels_MHW) else f"-{count}"
+    path = cache / f"features-{_digest(films, model.encoder, model.neck)}{some}.npy"
     if not path.is_file():
         model.eval()
-        count, see = len(films.pixels_MHW), _seeing(model, films, cache)
+        see = _seeing(model, films, cache)
         shape = (count, model.grid**2, model.config.width)
         with atomic.replacing(path) as temporary:
             features = np.lib.format.open_memmap(temporary, mode="w+", dtype=np.float16, shape=shape)

@@ -10,6 +10,7 @@ import threading
 import time
 from collections.abc import Callable
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -40,6 +41,21 @@ def test_films_are_decoded_once_and_the_cache_knows_what_made_it(tmp_path: Path)
     changed = load_films(dataset, 32, 2, tmp_path / "cache")
     assert changed.key != films.key
     assert (changed.pixels_MHW[0] == changed.pixels_MHW[films.row["1", "1-frontal"]]).all()
+
+
+def test_the_films_of_studies_with_a_report_are_among_the_first(tmp_path: Path) -> None:
+    dataset = made.dataset(tmp_path, 4)
+    films = [len(study.views) for study in dataset.studies]
+
+    def reported(*which: int) -> int:
+        studies = (
+            study if index in which else replace(study, report=None)
+            for index, study in enumerate(dataset.studies)
+        )
+        return load_films(replace(dataset, studies=tuple(studies)), 32, 2, tmp_path / "cache").reported
+
+    assert reported(0, 1, 2, 3) == reported(1, 3) == reported() == sum(films)
+    assert reported(0, 2) == sum(films[:3])
 
 
 def test_the_true_aspect_is_restored(tmp_path: Path) -> None:

@@ -53,6 +53,17 @@ def test_the_cache_of_features_knows_the_weights_that_made_it(
     assert len(set((tmp_path / "cache").glob("features-*"))) == 2
 
 
+def test_features_are_cached_of_films_that_have_a_report(
+    batch: tuple[batches.Batch, Films], model: ReportModel, tmp_path: Path
+) -> None:
+    _, films = batch
+    whole = readers.cached_features(model, films, tmp_path / "cache")
+    some = readers.cached_features(model, replace(films, reported=2), tmp_path / "cache")
+    assert len(whole) == films.reported == len(films.pixels_MHW)
+    assert len(some) == 2 and np.array_equal(some, whole[:2])
+    assert readers.cached_features(model, films, tmp_path / "cache").shape == whole.shape
+
+
 def test_a_frozen_encoder_is_read_out_of_its_cached_maps(
     batch: tuple[batches.Batch, Films], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

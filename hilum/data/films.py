@@ -33,13 +33,15 @@ SAVE_SECONDS = 20.0
 class Films:
     """Every film of a data set, fitted to a square: the rows of one array.
 
-    ``pixels_MHW`` uint8, ``cells_MG`` bool (the grid cells that show film), ``row`` from (study id, view id).
+    ``pixels_MHW`` uint8, ``cells_MG`` bool (the grid cells that show film), ``row`` from (study id, view id). Every
+    film of a study with a report is among the first ``reported``; all are where no study has one.
     """
 
     pixels_MHW: NDArray[np.uint8]
     cells_MG: NDArray[np.bool_]
     row: dict[tuple[str, str], int]
     key: str
+    reported: int
 
 
 def true_aspect(view: View) -> float | None:
@@ -75,7 +77,9 @@ def load_films(dataset: Dataset, size: int, grid: int, cache: Path, workers: int
             what = f"the decoded films cannot be kept ({error.strerror or error})"
             raise DataError(what, where=cache, fix="make room, or see to its rights") from None
     row = {(study.id, view.id): index for index, (study, view) in enumerate(views)}
-    return Films(np.load(pixels_path, mmap_mode="r"), np.load(cells_path), row, key)
+    with_report = [index for index, (study, _) in enumerate(views) if study.report is not None]
+    reported = with_report[-1] + 1 if with_report else len(views)
+    return Films(np.load(pixels_path, mmap_mode="r"), np.load(cells_path), row, key, reported)
 
 
 def decoded(
