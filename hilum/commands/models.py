@@ -36,7 +36,7 @@ def train(
         typer.Option(
             "--recipe",
             help="openi, phantom or demo, each also with -films, -decoder, -beams, -blind, -consensus, -gru, -hard, "
-            "-transformer, -vectors, -indication or -reward behind it; openi-large, openi-densenet, openi-rad-dino, "
+            "-transformer, -vectors, -indication or -reward behind it; openi-densenet, openi-rad-dino, "
             "phantom-large, phantom-plain, demo-plain, tiny; impression; cascade, cascade-frozen and others.",
             show_default=False,
         ),
