@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
 
-from hilum.data import manifest, phantomset, splits
+from hilum.data import check, manifest, phantomset, splits
 from hilum.data.manifest import DatasetInfo
 from hilum.errors import DataError
 from hilum.imaging import phantom
@@ -138,16 +139,18 @@ def test_studies_to_learn_from_can_be_drawn_as_several_patients(tmp_path: Path, 
         assert {f.kind for f in one.truth} == {f.kind for f in first.truth}
         films = [several / f"images/{name}-frontal.png" for name in (one.id, first.id)]
         assert films[0].read_bytes() != films[1].read_bytes()
-    for name in splits.names(several):
-        before, now = splits.read(made, name), splits.read(several, name)
-        assert now.sha256 == before.sha256  # the parts are as they were
-        assert set(now.outside) - set(before.outside) == (
-            {s.id for s in further} if name == "clean" else set()
-        )
+    assert splits.names(several) == ["clean"] and len(splits.names(made)) > 1
+    before, now = splits.read(made, "clean"), splits.read(several, "clean")
+    assert now.sha256 == before.sha256  # the parts are as they were
+    assert set(now.outside) - set(before.outside) == {s.id for s in further}
+    assert set(check.check(several).problems) <= set(check.check(made).problems)
     phantomset.make(REPORTS, several, size=128, workers=1)  # and one patient each again
     assert bytes_of(several) == bytes_of(made)
     with pytest.raises(DataError, match="--patients takes 1 or more"):
         phantomset.make(REPORTS, tmp_path / "none", size=128, workers=1, patients=0)
+    silent = [replace(one, id=f"other-{one.id}", report=None) for one in REPORTS]
+    with pytest.raises(DataError, match="split clean.*leave --patients out"):
+        phantomset.make(silent, tmp_path / "none", size=128, workers=1, patients=2)
 
 
 def test_a_smaller_set_leaves_no_film_behind(made: Path) -> None:

@@ -85,8 +85,8 @@ def make(
 
     ``patients``: as so many patients the studies in the training part of ``clean`` are drawn. The further ones are
     studies of their own, ``CXR12.2``, ``CXR12.3`` …, with the codes and the truth and without the report, which is
-    another patient's. They stand outside the parts of ``clean``, for an encoder that sees what is outside, and in no
-    other split.
+    another patient's. They stand outside the parts of ``clean``, for an encoder that sees what is outside. The set
+    then has no other split: what is learnt from in one is tested on in another.
 
     Raises DataError where the folder holds something else, where nothing can be drawn, and where ``studies``,
     ``size``, ``portable``, ``difficulty`` or ``patients`` make no sense.
@@ -128,10 +128,16 @@ def make(
     )
     made = {split.name: split for split in splits.write_all(Dataset(to, info, tuple(drawn)))}
     if patients > 1:
-        clean = made["clean"]
+        if (clean := made.get("clean")) is None:
+            what = (
+                "further patients follow split clean, which is made where there are reports, and not too many"
+            )
+            raise DataError(what, where=to, fix="leave --patients out")
         others = further(drawable, clean, patients)
         drawn += draw_each(others, "drawing further patients") if others else []
         splits.write(to, replace(clean, outside=(*clean.outside, *(study.id for study in others))))
+        for name in made.keys() - {"clean"}:
+            splits.remove(to, name)
     wanted = {f"{study.id}-{view}" for study in drawn for view in VIEWS}
     for path in _made_files(to):  # of a larger set that was here before
         if path.stem not in wanted:

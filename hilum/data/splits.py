@@ -178,6 +178,11 @@ def write(root: Path, split: Split) -> Path:
     return path
 
 
+def remove(root: Path, name: str) -> None:
+    """Removes the split ``name`` from the data set in ``root``."""
+    _path(root, name).unlink()
+
+
 def read(dataset_root: Path, name: str) -> Split:
     """The split ``name`` of a data set.
 
