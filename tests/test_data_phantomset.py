@@ -149,7 +149,7 @@ def test_studies_to_learn_from_can_be_drawn_as_several_patients(tmp_path: Path, 
     with pytest.raises(DataError, match="--patients takes 1 or more"):
         phantomset.make(REPORTS, tmp_path / "none", size=128, workers=1, patients=0)
     silent = [replace(one, id=f"other-{one.id}", report=None) for one in REPORTS]
-    with pytest.raises(DataError, match="split clean.*leave --patients out"):
+    with pytest.raises(DataError, match=r"split clean.*leave --patients out"):
         phantomset.make(silent, tmp_path / "none", size=128, workers=1, patients=2)
 
 
