@@ -12,12 +12,14 @@ from typing import ClassVar
 import pytest
 import torch
 
+from hilum import checkpoints
 from hilum.data import download as downloading
 from hilum.errors import FetchError, HilumError, InputError, MissingDependencyError
 from hilum.models import encoders
 from hilum.models.encoders import weights
 from hilum.models.encoders.weights import Known, KnownFile
 from tests import encoders_made as made
+from tests import made as runs_made
 
 
 class Server(BaseHTTPRequestHandler):
@@ -97,6 +99,26 @@ def test_a_local_folder(tmp_path: Path) -> None:
     start = weights.find("dinov2", str(folder))
     assert start.origin.layout == "transformers" and start.origin.name == "tiny"
     assert start.origin.sha256 == hashlib.sha256((folder / "model.safetensors").read_bytes()).hexdigest()
+
+
+def test_the_encoder_of_a_run_goes_on(tmp_path: Path) -> None:
+    run = runs_made.run_folder(tmp_path / "run")
+    learnt = checkpoints.load(run)
+    start = weights.find("small-cnn", str(run))
+    torch.testing.assert_close(start.state, {**learnt.model.encoder.state_dict()})
+    digest = hashlib.sha256((run / "weights.safetensors").read_bytes()).hexdigest()
+    info = learnt.info
+    assert start.origin == weights.Origin(f"run {info.name}", "hilum", digest, "", info.trained_on)
+    assert weights.find("small-cnn", str(run), digest).origin == start.origin
+    with pytest.raises(FetchError, match="not the one you gave"):
+        weights.find("small-cnn", str(run), "0" * 64)
+    with pytest.raises(
+        InputError, match="its encoder is small-cnn, and that of the recipe efficientnet-lite0"
+    ):
+        weights.find("efficientnet-lite0", str(run))
+    (run / "config.json").write_text('{"name": "run"}')
+    with pytest.raises(InputError, match="it is no run"):
+        weights.find("small-cnn", str(run))
 
 
 def test_a_download_is_kept_and_held_to_its_checksum(

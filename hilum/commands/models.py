@@ -61,7 +61,9 @@ def train(
     ] = None,
     weights: Annotated[
         str | None,
-        typer.Option("--weights", help="What the encoder starts from: a file, a folder or a known name."),
+        typer.Option(
+            "--weights", help="What the encoder starts from: a file, a folder, a run or a known name."
+        ),
     ] = None,
     weights_sha256: Annotated[
         str | None, typer.Option("--weights-sha256", help="The checksum that they must have.")

@@ -18,13 +18,15 @@ from hilum import atomic
 from hilum.data import fetch
 from hilum.data.download import download
 from hilum.errors import FetchError, InputError, MissingDependencyError
-from hilum.models.encoders import densenet, dinov2
+from hilum.models.encoders import build, densenet, dinov2
 from hilum.models.encoders.efficientnet import lite
 from hilum.models.encoders.files import fitted, tensors
 from hilum.models.encoders.protocol import EncoderShape
 
 PROVENANCE = "provenance.json"
 """Beside the files of the cache: their addresses and checksums, as they were when first used."""
+_RUN = ("config.json", "weights.safetensors")
+"""What a run folder holds (``hilum.checkpoints``)."""
 LARGEST = 4 << 30
 TRIES = 3
 
@@ -84,6 +86,19 @@ class Start:
     origin: Origin
 
 
+class _Model(msgspec.Struct):
+    encoder: str
+    encoder_shape: EncoderShape = EncoderShape()
+
+
+class _Told(msgspec.Struct):
+    """What is read of a run's ``config.json``."""
+
+    name: str
+    trained_on: str
+    model: _Model
+
+
 def folder() -> Path:
     """Where the user's cache keeps weights: a folder for each known name."""
     return fetch.cache() / "weights"
@@ -104,10 +119,10 @@ def of_encoder(encoder: str) -> list[Known]:
 def find(encoder: str, given: str | None = None, sha256: str | None = None) -> Start:
     """The weights that ``encoder`` starts from.
 
-    ``given`` is a file or folder, or a name of ``known()``; None takes those of an installed package. Known weights
-    are looked for in the user's cache (``HILUM_CACHE``, else ``hilum`` in the XDG cache folder) and else downloaded
-    there. ``sha256`` is what the file with the tensors must have. Where nobody states a checksum, that of the
-    first use is written down and held to from then on.
+    ``given`` is a file or folder, a run folder among them (its encoder goes on), or a name of ``known()``; None takes
+    those of an installed package. Known weights are looked for in the user's cache (``HILUM_CACHE``, else ``hilum``
+    in the XDG cache folder) and else downloaded there. ``sha256`` is what the file with the tensors must have. Where
+    nobody states a checksum, that of the first use is written down and held to from then on.
 
     Raises InputError for a file that is no weights of this encoder, FetchError where a download or a checksum
     fails, MissingDependencyError where a package is needed.
@@ -133,6 +148,8 @@ def find(encoder: str, given: str | None = None, sha256: str | None = None) -> S
             "no such file, and no known weights of that name",
             where=given, fix=f"known are {', '.join(one.name for one in of_encoder(encoder)) or 'none'}",
         )  # fmt: skip
+    if (path / _RUN[0]).is_file() and (path / _RUN[1]).is_file():
+        return _of_run(encoder, path, sha256)
     return _read(encoder, path, None, sha256)
 
 
@@ -235,6 +252,28 @@ def _read(encoder: str, path: Path, one: Known | None, sha256: str | None) -> St
     if one is None:
         return Start(state, shape, Origin(path.name, layout, digest))
     return Start(state, shape, Origin(one.name, layout, digest, one.licence, one.trained_on))
+
+
+def _of_run(encoder: str, run: Path, sha256: str | None) -> Start:
+    """The encoder of a finished run, on what data it has learnt stated. Raises as ``_read``."""
+    file = run / _RUN[1]
+    try:
+        told = msgspec.json.decode((run / _RUN[0]).read_bytes(), type=_Told)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise InputError(f"it is no run ({error})", where=run / _RUN[0], fix="name another") from None
+    if told.model.encoder != encoder:
+        what = f"its encoder is {told.model.encoder}, and that of the recipe {encoder}"
+        raise InputError(what, where=run, fix="name a run that has the recipe's encoder")
+    mine, expected = "encoder.", f"a run with the encoder {encoder} is expected"
+    held = {name.removeprefix(mine): part for name, part in tensors(file).items() if name.startswith(mine)}
+    with torch.random.fork_rng(devices=[]):  # reading a file draws no numbers
+        wanted = build(encoder, told.model.encoder_shape).state_dict()
+    state = fitted(held, wanted, "", file, expected)
+    digest = fetch.sha256(file)
+    if sha256 is not None and digest != sha256.lower():
+        raise FetchError(f"its SHA-256 is {digest}, not the one you gave", where=file, fix="name another run")
+    origin = Origin(f"run {told.name}", "hilum", digest, trained_on=told.trained_on)
+    return Start(state, told.model.encoder_shape, origin)
 
 
 def _file(path: Path, expected: str) -> Path:
