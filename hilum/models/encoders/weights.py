@@ -246,9 +246,7 @@ def _read(encoder: str, path: Path, one: Known | None, sha256: str | None) -> St
             state = fitted(tensors(_file(path, expected)), wanted, "_blocks.", path, expected)
         case _:
             raise InputError(f"no weights are published for the encoder {encoder}", where=path)
-    digest = fetch.sha256(main)
-    if sha256 is not None and digest != sha256.lower():
-        raise FetchError(f"its SHA-256 is {digest}, not the one you gave", where=main, fix="obtain it anew")
+    digest = _checked(main, sha256)
     if one is None:
         return Start(state, shape, Origin(path.name, layout, digest))
     return Start(state, shape, Origin(one.name, layout, digest, one.licence, one.trained_on))
@@ -269,11 +267,16 @@ def _of_run(encoder: str, run: Path, sha256: str | None) -> Start:
     with torch.random.fork_rng(devices=[]):  # reading a file draws no numbers
         wanted = build(encoder, told.model.encoder_shape).state_dict()
     state = fitted(held, wanted, "", file, expected)
+    origin = Origin(f"run {told.name}", "hilum", _checked(file, sha256), trained_on=told.trained_on)
+    return Start(state, told.model.encoder_shape, origin)
+
+
+def _checked(file: Path, sha256: str | None) -> str:
+    """The SHA-256 of ``file``. Raises FetchError where another was given."""
     digest = fetch.sha256(file)
     if sha256 is not None and digest != sha256.lower():
-        raise FetchError(f"its SHA-256 is {digest}, not the one you gave", where=file, fix="name another run")
-    origin = Origin(f"run {told.name}", "hilum", digest, trained_on=told.trained_on)
-    return Start(state, told.model.encoder_shape, origin)
+        raise FetchError(f"its SHA-256 is {digest}, not the one you gave", where=file, fix="obtain it anew")
+    return digest
 
 
 def _file(path: Path, expected: str) -> Path:
