@@ -112,12 +112,25 @@ def make(
             fix="get the reports with `hilum data get openi`",
         )
     _refuse_other(to)
+    usual = made = splits.every(drawable)
+    others: list[Study] = []
+    if patients > 1:
+        clean = next((split for split in usual if split.name == "clean"), None)
+        if clean is None:
+            what = (
+                "further patients follow split clean, which is made where there are reports, and not too many"
+            )
+            raise DataError(what, where=to, fix="leave --patients out")
+        others = further(drawable, clean, patients)
+        made = [replace(clean, outside=(*clean.outside, *(study.id for study in others)))]
     keep = _same_maker(to, how)
-
-    def draw_each(some: Sequence[Study], what: str) -> list[Study]:
-        return list(track(_draw_all(some, to, how, keep, workers), what, total=len(some)))
-
-    drawn = draw_each(drawable, "drawing")
+    wanted = [*drawable, *others]
+    drawn = list(track(_draw_all(wanted, to, how, keep, workers), "drawing", total=len(wanted)))
+    names = {f"{study.id}-{view}" for study in drawn for view in VIEWS}
+    for path in _made_files(to):  # of a larger set that was here before
+        if path.stem not in names:
+            path.unlink()
+    atomic.settle()
     more = f" --patients {patients}" if patients > 1 else ""
     info = DatasetInfo(
         name=NAME,
@@ -126,23 +139,10 @@ def make(
         simulated=True,
         made_by=f"hilum data phantom {how}{more}, hilum {hilum.__version__}",
     )
-    made = {split.name: split for split in splits.write_all(Dataset(to, info, tuple(drawn)))}
-    if patients > 1:
-        if (clean := made.get("clean")) is None:
-            what = (
-                "further patients follow split clean, which is made where there are reports, and not too many"
-            )
-            raise DataError(what, where=to, fix="leave --patients out")
-        others = further(drawable, clean, patients)
-        drawn += draw_each(others, "drawing further patients") if others else []
-        splits.write(to, replace(clean, outside=(*clean.outside, *(study.id for study in others))))
-        for name in made.keys() - {"clean"}:
-            splits.remove(to, name)
-    wanted = {f"{study.id}-{view}" for study in drawn for view in VIEWS}
-    for path in _made_files(to):  # of a larger set that was here before
-        if path.stem not in wanted:
-            path.unlink()
-    atomic.settle()
+    for name in {split.name for split in usual} - {split.name for split in made}:
+        splits.remove(to, name)  # of the same studies as one patient each
+    for split in made:
+        splits.write(to, split)
     return manifest.write(to, info, drawn, left_out)
 
 

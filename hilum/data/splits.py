@@ -179,8 +179,8 @@ def write(root: Path, split: Split) -> Path:
 
 
 def remove(root: Path, name: str) -> None:
-    """Removes the split ``name`` from the data set in ``root``."""
-    _path(root, name).unlink()
+    """Removes the split ``name``, where it is there, from the data set in ``root``."""
+    _path(root, name).unlink(missing_ok=True)
 
 
 def read(dataset_root: Path, name: str) -> Split:
@@ -216,14 +216,21 @@ def names(dataset_root: Path) -> list[str]:
 
 
 def write_all(dataset: Dataset, came_along: Sequence[Split] = ()) -> list[Split]:
-    """Writes every split that makes sense for ``dataset`` and returns them.
+    """Writes every split that makes sense for ``dataset`` (``every``) and returns them."""
+    made = every(dataset.studies, came_along)
+    for split in made:
+        write(dataset.root, split)
+    return made
+
+
+def every(studies: Sequence[Study], came_along: Sequence[Split] = ()) -> list[Split]:
+    """Every split that makes sense for ``studies``.
 
     ``clean`` and ``random`` where there are reports, ``r2gen`` where studies of it are there, ``patients`` instead of
     ``random`` where a patient has several studies or no study has a report. Where every study is one of Open-i,
     ``clean`` is ``clean_openi``; it is not made of more than ``MOST_COMPARED`` reports. Splits that ``came_along``
-    with the collection are written as they are, and stand for others of their name.
+    with the collection are as they are, and stand for others of their name.
     """
-    studies = dataset.studies
     made: dict[str, Split] = {}
     reports = sum(study.report is not None for study in studies)
     of_openi = _universe("clean").issuperset(study.id for study in studies)
@@ -238,8 +245,6 @@ def write_all(dataset: Dataset, came_along: Sequence[Split] = ()) -> list[Split]
     if _universe("r2gen").intersection(study.id for study in studies):
         made["r2gen"] = r2gen(studies)
     made |= {split.name: split for split in came_along}
-    for split in made.values():
-        write(dataset.root, split)
     return list(made.values())
 
 
