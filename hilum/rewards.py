@@ -21,7 +21,7 @@ from hilum.consistency import said_in
 from hilum.data.batches import Batch
 from hilum.metrics import nlg
 from hilum.metrics.intervals import Floats
-from hilum.models.decoders import Decoder
+from hilum.models.decoders import Decoder, prepared
 from hilum.models.memory import Memory
 from hilum.models.report_model import ReportModel
 from hilum.objectives import vary
@@ -32,6 +32,8 @@ from hilum.text.tokenizer import END, PAD, START, UNKNOWN, Tokenizer
 
 NEVER = (PAD, START, UNKNOWN)
 """Tokens that are not drawn; the policy is what the decoder says of the others."""
+TOGETHER = 16
+"""So many drafts of like length are learnt from in one pass: of eighty the longest is twice as long as most."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,17 +188,23 @@ def draw(decoder: Decoder, memory: Memory, samples: int, longest: int, generator
 
 
 def log_prob(decoder: Decoder, memory: Memory, tokens_RT: Tensor) -> Tensor:
-    """The log-probability (R) that ``policy`` draws these tokens (R, T), by one teacher-forced pass.
+    """The log-probability (R) that ``policy`` draws these tokens (R, T), by teacher-forced passes over ``TOGETHER``
+    drafts of like length.
 
     R is a multiple of the memory's studies: consecutive rows are drafts of one study.
     """
-    studies = memory.features_BND.shape[0]
-    owner_R = torch.arange(studies, device=tokens_RT.device).repeat_interleave(len(tokens_RT) // studies)
-    logits_RTV, _ = decoder.forward(tokens_RT[:, :-1], memory.select(owner_R))
-    goal_RT = tokens_RT[:, 1:]
-    said_RT = goal_RT != PAD
-    chosen_RT = policy(logits_RTV).gather(-1, goal_RT.where(said_RT, END).unsqueeze(-1)).squeeze(-1)
-    return (chosen_RT * said_RT).sum(1)
+    beams = len(tokens_RT) // memory.features_BND.shape[0]
+    length_R = (tokens_RT != PAD).sum(1)
+    order_R = length_R.argsort(stable=True)
+    parts = []
+    for rows in order_R.split(TOGETHER):
+        tokens_rT = tokens_RT[rows, : int(length_R[rows].max())]
+        logits_rTV, _ = decoder.forward(tokens_rT[:, :-1], memory.select(rows // beams))
+        goal_rT = tokens_rT[:, 1:]
+        said_rT = goal_rT != PAD
+        chosen_rT = policy(logits_rTV).gather(-1, goal_rT.where(said_rT, END).unsqueeze(-1)).squeeze(-1)
+        parts.append((chosen_rT * said_rT).sum(1))
+    return torch.cat(parts)[order_R.argsort()]
 
 
 def advantages(reward_BK: Tensor) -> Tensor:
@@ -232,7 +240,7 @@ def reward_loss(
     memory, _ = model.remember(
         read(batch.rows_BI, None), batch.cells_BIG, batch.projection_BI, told_BF, batch.background_BS
     )
-    tokens_RT = draw(model.decoder, memory, samples, longest, generator)
+    tokens_RT = draw(prepared(model.decoder), memory, samples, longest, generator)
     texts = [joined(tokenizer.decode_report(row)) for row in tokens_RT.tolist()]
     rewards = [judge.reward(text, references[row // samples]) for row, text in enumerate(texts)]
     reward_BK = torch.tensor(rewards, device=tokens_RT.device).view(-1, samples)

@@ -52,7 +52,7 @@ def test_a_second_pass_back_gives_the_same() -> None:
 
 def test_scores_are_those_of_additive_attention() -> None:
     keys, weight, queries = drawn(2, 6, 3), drawn(3, seed=1), drawn(4, 2, 3, seed=2)
-    ours = gathered.Scores(keys, weight, doubled)
+    ours = gathered.Scores(doubled(keys), weight, doubled)
     plain = [torch.tanh(keys + query.unsqueeze(1)) @ weight for query in queries]
     called = [ours(query) for query in queries]
     torch.testing.assert_close(called, plain)
@@ -66,7 +66,7 @@ def test_scores_are_those_of_additive_attention() -> None:
 def test_scores_stay_finite_where_the_tanh_is_1() -> None:
     keys, weight = torch.full((1, 2, 3), 90.0).requires_grad_(), torch.ones(3).requires_grad_()
     query = torch.full((1, 3), 90.0).requires_grad_()
-    scores = gathered.Scores(keys, weight, doubled)(query)
+    scores = gathered.Scores(doubled(keys), weight, doubled)(query)
     assert scores.tolist() == [[3.0, 3.0]]
     assert all(one.isfinite().all() for one in grads(scores.sum(), keys, weight, query))
 

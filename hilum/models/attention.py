@@ -58,7 +58,8 @@ class AdditiveAttention(nn.Module):
 
     def scoring(self, keys_BNA: Tensor) -> Callable[[Tensor], Tensor]:
         """For many steps of one row a study: queries (B, A), as ``self.query`` gives them, to scores (B, N)."""
-        if self.training and torch.is_grad_enabled() and gathered.here(keys_BNA):
+        if torch.is_grad_enabled() and gathered.here(keys_BNA):
+            keys_BNA = doubled(keys_BNA) if self.training else keys_BNA
             return gathered.Scores(keys_BNA, self.score.weight[0], doubled)
         return lambda query_BA: self._scores(query_BA.unsqueeze(1), keys_BNA).squeeze(1)
 

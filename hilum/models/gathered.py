@@ -83,13 +83,14 @@ class Scores:
 
     By tanh(k + q) = 1 - 2 r with r = 1 / (1 + e^2k e^2q), whose exponentials are few, and with r computed again on
     the way back: study by study, all of it stays in the processor's cache, and no map of (B, N, A) is kept a step.
+    ``keys_BNA`` are given as e^2k, which is what ``doubled`` makes of them.
     """
 
     def __init__(self, keys_BNA: Tensor, weight_A: Tensor, doubled: Callable[[Tensor], Tensor]) -> None:
         self.doubled = doubled
-        self.keys_BNA, self.weight_A = doubled(keys_BNA.detach()), weight_A.detach()
+        self.keys_BNA, self.weight_A = keys_BNA.detach(), weight_A.detach()
         self.falls_BNA: Tensor | None = None
-        """Over the steps so far: what each score's gradient times 4 r (1 - r) comes to, before ``weight_A``."""
+        """Over the steps so far: what each score's gradient times r (1 - r) comes to, before ``weight_A``."""
         self.rises_A = torch.zeros_like(self.weight_A)
         self.token: Tensor = _ScoresOwner.apply(self, keys_BNA, weight_A)  # type: ignore[no-untyped-call]
 
@@ -114,7 +115,9 @@ class _ScoresOwner(torch.autograd.Function):
     def backward(ctx: Context, _: Tensor) -> tuple[Tensor | None, ...]:
         scores: Scores = ctx.scores
         assert scores.falls_BNA is not None
-        keys_BNA, weight_A = scores.falls_BNA.mul_(4.0 * scores.weight_A), scores.rises_A
+        # d tanh(k + q) / dk = 4 r (1 - r), and de^2k = 2 e^2k dk.
+        keys_BNA = scores.falls_BNA.mul_(2.0 * scores.weight_A).div_(scores.keys_BNA)
+        weight_A = scores.rises_A
         scores.falls_BNA, scores.rises_A = None, torch.zeros_like(scores.weight_A)
         return None, keys_BNA, weight_A
 
