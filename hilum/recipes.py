@@ -33,13 +33,14 @@ def openi() -> TrainConfig:
 
 
 def openi_densenet() -> TrainConfig:
-    """The same with CheXNet's encoder, DenseNet-121, from weights that the user names (``--weights``)."""
+    """The same with CheXNet's encoder, DenseNet-121, from weights that the user names (``--weights``). Four studies
+    at a time go through it: it keeps some .3 GiB of each until their gradient is taken."""
     base = openi()
     return replace(
         base,
         name="openi-densenet",
         model=replace(base.model, encoder="densenet-121", image_size=224),
-        encoder=StageConfig(epochs=8, batch_size=16, rate=2e-4, weight_decay=0.02, patience=3),
+        encoder=StageConfig(epochs=8, batch_size=16, rate=2e-4, weight_decay=0.02, patience=3, micro_batch=4),
     )
 
 

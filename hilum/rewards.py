@@ -197,7 +197,7 @@ def log_prob(decoder: Decoder, memory: Memory, tokens_RT: Tensor) -> Tensor:
     length_R = (tokens_RT != PAD).sum(1)
     order_R = length_R.argsort(stable=True)
     parts = []
-    for rows in order_R.split(TOGETHER):
+    for rows in torch.split(order_R, TOGETHER):
         tokens_rT = tokens_RT[rows, : int(length_R[rows].max())]
         logits_rTV, _ = decoder.forward(tokens_rT[:, :-1], memory.select(rows // beams))
         goal_rT = tokens_rT[:, 1:]

@@ -9,6 +9,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from hilum.models.dropout import Dropout
 from hilum.models.memory import Memory
 from hilum.models.text_encoder import BothWays, PairBag
 from hilum.text.tokenizer import PAD
@@ -32,7 +33,7 @@ class BackgroundEncoder(nn.Module):
         self.norm = nn.LayerNorm(width)
         self.kind_D = nn.Parameter(0.02 * torch.randn(width))
         self.bag = PairBag(vocabulary + sections, BAG)
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
 
     def forward(self, memory: Memory, background_BS: Tensor | None) -> Memory:
         """``memory`` with S further positions and ``BAG`` further numbers in its condition.

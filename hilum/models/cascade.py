@@ -12,6 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from hilum.models import encoders
+from hilum.models.dropout import Dropout
 from hilum.study import Projection
 from hilum.text.mesh_words import NORMAL
 from hilum.text.tokenizer import END, PAD, SPECIAL
@@ -57,7 +58,7 @@ class AnnotationRNN(nn.Module):
         kinds = {"lstm": nn.LSTM, "gru": nn.GRU}
         self.rnn = kinds[cell](embedding, hidden, batch_first=True)
         self.out = nn.Linear(hidden, vocabulary)
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
 
     def start(self, image_BD: Tensor) -> tuple[Tensor, ...]:
         """The state before the first word, made of the image alone: one tensor (1, B, H), an LSTM's cell the same."""
@@ -121,7 +122,7 @@ class Cascade(nn.Module):
         self.project = nn.Linear(4 * self.encoder.widths[-1], config.width)
         self.projection = nn.Embedding(len(Projection), config.width)
         self.norm = nn.LayerNorm(config.width)
-        self.dropout = nn.Dropout(config.dropout)
+        self.dropout = Dropout(config.dropout)
         self.classify = nn.Linear(config.width, len(config.diseases))
         self.rnns = nn.ModuleDict(
             {

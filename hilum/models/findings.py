@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
+from hilum.models.dropout import Dropout
 from hilum.models.memory import masked_softmax
 
 SIDES = ("left", "right")
@@ -47,7 +48,7 @@ class FindingsHead(nn.Module):
         self.weight_FD = nn.Parameter(torch.empty(len(names), width))
         self.mean = nn.Linear(width, len(bases))
         self.side = nn.Linear(width, len(SIDES)) if sided else None
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
         nn.init.normal_(self.weight_FD, std=width**-0.5)
         with torch.no_grad():
             self.weight_FD[len(bases) :] = 0.0

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.rnn import pad_sequence
 
+from hilum.models.dropout import Dropout
 from hilum.models.memory import Memory
 from hilum.text.tokenizer import PAD, UNKNOWN
 
@@ -112,7 +113,7 @@ class TextEncoder(nn.Module):
         self.findings = BothWays(embed.embedding_dim, width)
         self.indication = BothWays(embed.embedding_dim, width)
         self.bag = PairBag(embed.num_embeddings, bag)
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
 
     def forward(self, sources: Sources) -> Memory:
         """The memory of B reports; padding changes nothing and is never present."""

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from hilum.models import gathered
 from hilum.models.attention import AdditiveAttention, weighted
 from hilum.models.decoders.protocol import Lesson, State
+from hilum.models.dropout import Dropout
 from hilum.models.memory import Memory, masked_softmax
 
 Cell = Literal["lstm", "gru"]
@@ -42,7 +43,7 @@ class SoftAttentionRNN(nn.Module):
         self.from_hidden = nn.Linear(hidden, embedding)
         self.from_context = nn.Linear(width + condition, embedding, bias=False)
         self.out = nn.Linear(embedding, vocabulary)
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
 
     def start(self, memory: Memory, beams: int = 1) -> State:
         """See ``Decoder.start``."""

@@ -9,6 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from hilum.models.decoders.protocol import Lesson, State
+from hilum.models.dropout import Dropout
 from hilum.models.memory import Memory, masked_softmax
 
 
@@ -28,7 +29,7 @@ class DecoderLayer(nn.Module):
         self.cross_query, self.cross_out = nn.Linear(size, size), nn.Linear(size, size)
         self.cross_in = nn.Linear(width, 2 * size)
         self.feed_in, self.feed_out = nn.Linear(size, feedforward), nn.Linear(feedforward, size)
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
 
     def _split(self, x_RTE: Tensor) -> Tensor:
         rows, words, size = x_RTE.shape
@@ -114,7 +115,7 @@ class TransformerDecoder(nn.Module):
         )
         self.norm = nn.LayerNorm(size)
         self.out = nn.Linear(size, vocabulary)
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
 
     def _layers(self) -> list[DecoderLayer]:
         return [layer for layer in self.layers if isinstance(layer, DecoderLayer)]
