@@ -67,9 +67,15 @@ class RunInfo:
     frequencies_sha256: str = ""
     """Empty where the run has none (it is older, or no consensus under CIDEr was thought of)."""
     retrieval: RetrievalConfig | None = None
-    """How its training reports take part in drafting; None: they do not, and there is no ``bank.json``."""
+    """How its training reports take part in drafting by evidence; None: they do not. There is a ``bank.json`` where
+    they do, or where the model reads some (``ModelConfig.retrieved``)."""
     bank_sha256: str = ""
     format: str = FORMAT
+
+    @property
+    def keeps_reports(self) -> bool:
+        """Whether the run needs its training reports to draft."""
+        return self.retrieval is not None or bool(self.model.retrieved)
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,7 +196,7 @@ def load(folder: Path, device: torch.device = CPU) -> Run:
     if info.frequencies_sha256:
         frequencies = Frequencies.from_json(checked(folder / "frequencies.json", info.frequencies_sha256))
     bank = None
-    if info.retrieval is not None:
+    if info.keeps_reports:
         path = folder / "bank.json"
         try:
             bank = Bank.from_json(checked(path, info.bank_sha256), len(info.model.findings))
@@ -318,7 +324,7 @@ def model_card(info: RunInfo) -> str:
         origin = f"{start.name} ({further or start.layout}), SHA-256 `{start.sha256}`"
     bank = (
         "\n**`bank.json` holds the reports that it was trained on**, for drafting: do not pass this folder on.\n"
-        if info.retrieval is not None
+        if info.keeps_reports
         else ""
     )
     if info.retrieval is not None and info.retrieval.background:

@@ -99,7 +99,7 @@ def sentence_attention(said: Words, span: Span, full_stop: int) -> NDArray[np.fl
 
 def apart(attention_N: NDArray[np.float32], films: int) -> tuple[NDArray[np.float32], float]:
     """The attention on the first ``films`` positions, brought to a sum of 1 (0 where it has none), and the share that
-    fell on what stands behind them: the words of the background."""
+    fell on what stands behind them: the words of the background and of retrieved reports."""
     on_films = float(attention_N[:films].sum())
     share = float(attention_N[films:].sum()) if len(attention_N) > films else 0.0
     if share == 0.0:

@@ -182,6 +182,12 @@ def indication(base: TrainConfig) -> TrainConfig:
     return replace(base, model=replace(base.model, background=("indication", "comparison")))
 
 
+def retrieved(base: TrainConfig) -> TrainConfig:
+    """``decoder_only``, and the two reports whose films the head reads most alike are read beside the films."""
+    base = decoder_only(base)
+    return replace(base, model=replace(base.model, retrieved=2))
+
+
 def reward(base: TrainConfig) -> TrainConfig:
     """``decoder_only``, and then the decoder learns from what its own drafts are worth."""
     return replace(decoder_only(base), reward=RewardConfig())
@@ -195,7 +201,7 @@ def plain(base: TrainConfig) -> TrainConfig:
 VARIANTS: dict[str, Callable[[TrainConfig], TrainConfig]] = {
     "films": films, "decoder": decoder_only, "beams": likeliest, "blind": blind, "consensus": consensus,
     "gru": gru, "hard": hard, "transformer": transformer, "vectors": vectors, "indication": indication,
-    "reward": reward,
+    "retrieved": retrieved, "reward": reward,
 }  # fmt: skip
 """What can be done to a recipe, each by the name that it adds to the recipe's: ``openi-gru``."""
 

@@ -44,6 +44,7 @@ from hilum.models.retrieval import generic_features, unit
 from hilum.progress import track
 from hilum.readers import cached_features
 from hilum.retrieval import Evidence
+from hilum.retrieved import Retrieved
 from hilum.study import (
     Draft,
     FindingEstimate,
@@ -105,6 +106,11 @@ class Reporter:
                 )
             except ValueError as error:
                 raise RunError(str(error), where=run.info.name, fix="train anew") from None
+        shape = run.info.model
+        self._retrieved = None
+        if run.bank is not None and shape.retrieved:
+            first_mark = len(run.tokenizer) + len(shape.background)
+            self._retrieved = Retrieved(run.bank, shape.retrieved, run.tokenizer, first_mark)
         search = run.info.search
         if search.beams < (0 if self._evidence is not None or search.samples else 1):
             raise RunError(
@@ -332,9 +338,11 @@ class Reporter:
         logits_BF, _, placed_BND = model.read_findings(*seen)
         heads = [self._verdict(row) for row in torch.sigmoid(logits_BF).cpu()]
         told_BF = torch.stack([self._told(head.called) for head in heads]).to(model.device)
-        asked_BS = pad_rows(
-            [background(study, self.run.tokenizer, model.config.background) for study in studies]
-        ).to(model.device)
+        asked = [background(study, self.run.tokenizer, model.config.background) for study in studies]
+        if self._retrieved is not None:
+            retrieved = self._retrieved(logits_BF.detach().double().cpu().numpy())
+            asked = [(*known, *read) for known, read in zip(asked, retrieved, strict=True)]
+        asked_BS = pad_rows(asked).to(model.device)
         return model.tell(placed_BND, seen.cells_BIG, logits_BF, told_BF, asked_BS), logits_BF, heads
 
     def _verdict(self, probabilities_F: Tensor) -> Verdict:

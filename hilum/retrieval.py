@@ -83,9 +83,8 @@ class Bank:
     ) -> Bank:  # fmt: skip
         """Of findings and impression of each study, the head's probabilities, and the background."""
         findings, impressions = zip(*texts, strict=True)
-        logits = np.vectorize(consistency.logit, otypes=[np.float64])
         known = {name: tuple(some) for name, some in (background or {}).items()}
-        return cls(findings, impressions, logits(probabilities_NF.astype(np.float64)), known)
+        return cls(findings, impressions, logits_of(probabilities_NF), known)
 
     def to_json(self) -> bytes:
         """``{"findings": [N], "impressions": [N], "logits": [[F] a study], "background": {section: [N]}}``, logits to
@@ -116,6 +115,12 @@ class Bank:
         """``findings`` and ``impression``, each that any report has, to be drafted in ``words``."""
         texts = {"findings": self.findings, "impression": self.impressions}
         return {name: Section(some, words) for name, some in texts.items() if any(some)}
+
+
+def logits_of(probabilities: NDArray[np.floating]) -> Floats:
+    """``consistency.logit`` of each, in their shape."""
+    logits = np.vectorize(consistency.logit, otypes=[np.float64])
+    return np.asarray(logits(probabilities.astype(np.float64)))
 
 
 class Evidence:

@@ -178,8 +178,8 @@ class Sentence:
     """Sum of the natural log-probabilities of its tokens."""
     regions: tuple[RegionMap, ...] = ()
     background_weight: float = 0.0
-    """The share of its attention that fell on the words of the background (indication, history, comparison), from 0
-    to 1; the regions are about the rest, and their weights sum to 1 whatever it is."""
+    """The share of its attention that fell on the words of the background (indication, history, comparison) or
+    of retrieved reports, from 0 to 1; the regions are about the rest, and their weights sum to 1 whatever it is."""
     map: MapKind = MapKind.ATTENTION
     """What the regions are made of."""
 

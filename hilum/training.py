@@ -44,7 +44,8 @@ from hilum.objectives import PartLoss, has_films, learnable
 from hilum.places import drawn_places
 from hilum.precision import Arithmetic
 from hilum.progress import track
-from hilum.retrieval import Bank
+from hilum.retrieval import Bank, logits_of
+from hilum.retrieved import Retrieved
 from hilum.text import embeddings
 from hilum.text.tokenizer import Tokenizer
 
@@ -221,6 +222,18 @@ def _train(
         def head_outputs() -> tuple[NDArray[np.float32], NDArray[np.float32]]:
             return objectives.head_outputs(model, held_out, cells, read)
 
+        def kept_reports() -> Bank:
+            known_NF, _ = team.agree(lambda: objectives.head_outputs(model, examples, cells, read))
+            sections = () if config.retrieval is None else config.retrieval.background
+            asked = {name: [section_text(study, name) for study in learning] for name in sections}
+            return Bank.of([objectives.texts(study) for study in learning], known_NF, asked)
+
+        if shape.retrieved:
+            reports = kept_reports()
+            retrieved = Retrieved(reports, shape.retrieved, tokenizer, len(tokenizer) + len(shape.background))
+            examples = retrieved.behind(examples, reports.logits_NF, range(len(examples)))
+            held_out = retrieved.behind(held_out, logits_of(team.agree(head_outputs)[0]))
+
         if config.encoder is not None and saved is None and progress.stage == "decoder":
             chosen = operating.thresholds(*team.agree(head_outputs), shape.findings, config.invented)
             model.decision_F.copy_(operating.decisions(chosen, shape.findings))
@@ -251,8 +264,8 @@ def _train(
             )  # fmt: skip
             saved, progress = None, _Progress("reward")
         if config.reward is not None:
-            reports = {study.id: rewards.joined(objectives.texts(study)) for study in learning}
-            judge = rewards.Judge(config.reward, list(reports.values()))
+            written_by = {study.id: rewards.joined(objectives.texts(study)) for study in learning}
+            judge = rewards.Judge(config.reward, list(written_by.values()))
 
             def reward_loss(batch: Batch, _: Draws | None, step: int) -> PartLoss:
                 generator, words = _generator(config, "reward", step), decoder_loss(batch, None, step)
@@ -260,7 +273,7 @@ def _train(
                 def of_part(studies: slice) -> Tensor:
                     part = batch.part(studies)
                     loss = rewards.reward_loss(
-                        model, part, read, generator, [reports[one] for one in part.studies],
+                        model, part, read, generator, [written_by[one] for one in part.studies],
                         judge, tokenizer, told=config.told, longest=config.search.max_tokens,
                     )  # fmt: skip
                     loss = loss * (len(part.studies) / len(batch.studies))
@@ -300,13 +313,7 @@ def _train(
         started_from=earlier.info.started_from if earlier else published.origin if published else None,
     )  # fmt: skip
     frequencies = Frequencies.of(" ".join(filter(None, objectives.texts(study))) for study in learning)
-    bank = None
-    if config.retrieval is not None:
-        known_NF, _ = team.agree(lambda: objectives.head_outputs(model, examples, cells, read))
-        known = {
-            name: [section_text(study, name) for study in learning] for name in config.retrieval.background
-        }
-        bank = Bank.of([objectives.texts(study) for study in learning], known_NF, known)
+    bank = kept_reports() if info.keeps_reports else None
 
     def finish() -> checkpoints.RunInfo:
         stamped = checkpoints.save(out, info, model, tokenizer, frequencies, bank)

@@ -31,6 +31,7 @@ ROOMS = [
     "consistency",
     "worth",
     "retrieval",
+    "retrieved",
     "consensus",
     "choice",
     "diagnoses",

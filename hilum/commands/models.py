@@ -36,8 +36,9 @@ def train(
         typer.Option(
             "--recipe",
             help="openi, phantom or demo, each also with -films, -decoder, -beams, -blind, -consensus, -gru, -hard, "
-            "-transformer, -vectors, -indication or -reward behind it; openi-densenet, openi-rad-dino, "
-            "phantom-large, phantom-plain, demo-plain, tiny; impression; cascade, cascade-frozen and others.",
+            "-transformer, -vectors, -indication, -retrieved or -reward behind it; openi-densenet, "
+            "openi-rad-dino, phantom-large, phantom-plain, demo-plain, tiny; impression; cascade, cascade-frozen "
+            "and others.",
             show_default=False,
         ),
     ],

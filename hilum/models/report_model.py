@@ -37,6 +37,9 @@ class ModelConfig:
     """Whether the decoder is told what the findings head says."""
     background: tuple[str, ...] = ()
     """The sections of a study's background that are read beside its films, of ``data.batches.SECTIONS``."""
+    retrieved: int | None = None
+    """How many reports of training studies in which the head reads most alike are read beside the films, too
+    (``hilum.retrieved``)."""
     decoder: str = "soft-lstm"
     """One of ``decoders.NAMES``; ``decoders.build`` says what ``hidden`` and ``attention`` are to each."""
     codes: tuple[str, ...] = ()
@@ -49,6 +52,11 @@ class ModelConfig:
     trainable: int | None = None
     """How many of the encoder's last groups of layers learn; None: all of them. At 0 its maps are kept in half
     precision, since a cache holds them so."""
+
+    @property
+    def marks(self) -> int:
+        """How many texts may stand behind the films: sections, then retrieved reports, each behind its own mark."""
+        return len(self.background) + (self.retrieved or 0)
 
 
 class Neck(nn.Module):
@@ -106,10 +114,10 @@ class ReportModel(nn.Module):
         self.register_buffer("decision_F", torch.zeros(len(config.findings)))
         condition = len(config.findings) if config.conditioned else 0
         self.background: BackgroundEncoder | None = None
-        if config.background:
+        if config.marks:
             condition += BAG
             self.background = BackgroundEncoder(
-                config.vocabulary, len(config.background), config.embedding, config.width, config.dropout
+                config.vocabulary, config.marks, config.embedding, config.width, config.dropout
             )
         self.decoder = decoders.build(
             config.decoder, vocabulary=config.vocabulary, width=config.width, condition=condition,
