@@ -6,7 +6,7 @@ import errno
 import os
 import tempfile
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO
 
@@ -57,8 +57,29 @@ def write_json_lines(path: Path, items: Iterable[object]) -> None:
     write_bytes(path, b"".join(encoder.encode(item) + b"\n" for item in items))
 
 
-def lock(file: IO[bytes]) -> bool:
-    """Takes the lock of an open ``file`` for this opening of it; False where another one has it.
+@contextmanager
+def alone(folder: Path) -> Iterator[bool]:
+    """Whether no other process is within it with this ``folder``, whose own lock it takes: nothing is left behind.
+
+    The folder is made, and taken away again where it was not there before and nothing was put into it. Raises OSError
+    where it cannot be made.
+    """
+    there = folder.exists()
+    folder.mkdir(parents=True, exist_ok=True)
+    opened = os.open(folder, os.O_RDONLY) if hasattr(os, "O_DIRECTORY") else None  # Windows opens no folder
+    try:
+        yield opened is None or lock(opened)
+    finally:
+        if opened is not None:
+            os.close(opened)
+        if not there:
+            with suppress(OSError):
+                folder.rmdir()
+
+
+def lock(file: IO[bytes] | int) -> bool:
+    """Takes the lock of an open ``file`` (or of what is open under that number) for this opening of it; False where
+    another one has it.
 
     It is let go when the file is closed or the process ends. Where there are no such locks (Windows, some file
     systems) it is as if they were always free.

@@ -54,6 +54,25 @@ def test_a_lock_is_of_one_until_it_is_closed(tmp_path: Path) -> None:
         assert atomic.lock(other) and atomic.lock(other)
 
 
+def test_a_folder_is_of_one_and_nothing_is_left_in_it(tmp_path: Path) -> None:
+    folder = tmp_path / "a" / "b"
+    with atomic.alone(folder) as free:
+        assert free and folder.is_dir()
+        with atomic.alone(folder) as also:
+            assert not also
+        assert folder.is_dir()  # of the one who made it
+        with atomic.alone(tmp_path / "other") as elsewhere:
+            assert elsewhere
+    assert not folder.exists() and not (tmp_path / "other").exists()
+    with atomic.alone(folder) as free:
+        assert free
+        (folder / "made").touch()
+    assert [path.name for path in folder.iterdir()] == ["made"]
+    (tmp_path / "file").touch()
+    with pytest.raises(FileExistsError), atomic.alone(tmp_path / "file"):
+        pass
+
+
 @pytest.mark.parametrize(
     ("code", "free"), [(errno.ENOLCK, True), (errno.EWOULDBLOCK, False), (errno.EBADF, None)]
 )

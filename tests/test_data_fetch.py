@@ -137,7 +137,7 @@ def test_official_gives_the_reports_alone_and_says_how_they_were_verified(
     monkeypatch.setattr(fetch, "download", official)
     to = tmp_path / "to"
     fetch.openi_reports(to, source="official")
-    assert {path.name for path in to.iterdir()} == {fetch.REPORTS, fetch.PROVENANCE, ".lock"}
+    assert {path.name for path in to.iterdir()} == {fetch.REPORTS, fetch.PROVENANCE}
     said = json.loads((to / fetch.PROVENANCE).read_text())["verified"][fetch.REPORTS]
     assert "the SHA-256 over its 5 reports is the known one" in said
 
@@ -149,7 +149,7 @@ def test_official_gives_the_reports_alone_and_says_how_they_were_verified(
     repacked = tar_bytes({"x/1.xml": REPORTS["1.xml"]})
     with pytest.raises(FetchError, match=r"\.tgz: it holds 1 reports, 5 are expected"):
         fetch.openi_reports(tmp_path / "three", source="official")
-    assert [path.name for path in (tmp_path / "three").iterdir()] == [".lock"], "nothing half-written"
+    assert not (tmp_path / "three").exists(), "nothing half-written"
 
 
 def test_mirrors_are_asked_before_the_official_address(
@@ -178,7 +178,7 @@ def test_reports_from_the_torrent(
     seeder.stop()
     record = json.loads((tmp_path / "to" / fetch.PROVENANCE).read_text())
     assert record == {"origin": f"torrent {made.info_hash}", "verified": {fetch.REPORTS: "SHA-256"}}
-    assert {path.name for path in (tmp_path / "to").iterdir()} == {fetch.REPORTS, fetch.PROVENANCE, ".lock"}
+    assert {path.name for path in (tmp_path / "to").iterdir()} == {fetch.REPORTS, fetch.PROVENANCE}
 
 
 def test_a_mirror_is_a_folder_or_an_archive() -> None:

@@ -87,7 +87,7 @@ def test_from_the_official_address(
     assert (note["films"], note["other"]) == (6, 1) and note["verified"].startswith("on first use")
     assert get(tmp_path / "again").info.source == dataset.info.source
     assert len(server.paths) == 1, "what is there and noted is not obtained again"
-    assert files_in(cache) == {fetch.REPORTS, PNG, f"{PNG}.json", ".lock"}
+    assert files_in(cache) == {fetch.REPORTS, PNG, f"{PNG}.json"}
 
 
 def test_mirrors_are_asked_in_order_then_the_official_address(
@@ -166,7 +166,7 @@ def test_what_is_not_the_collection_is_not_used_and_does_not_stay(
     with pytest.raises(FetchError, match=said) as caught:
         get(tmp_path / "to", mirrors=[server.url("/")])
     assert "\n" not in str(caught.value)
-    assert files_in(cache) == {fetch.REPORTS, ".lock"} and not (tmp_path / "to").exists()
+    assert files_in(cache) == {fetch.REPORTS} and not (tmp_path / "to").exists()
 
 
 def test_films_that_are_none_make_no_data_set(cache: Path, tmp_path: Path, serve: Serve) -> None:
@@ -349,7 +349,7 @@ def test_from_the_torrent(
     assert f"films: torrent {made.info_hash}" in dataset.info.source
     note = json.loads((cache / f"{PNG}.json").read_text())
     assert note["verified"] == f"SHA-1 of every piece, as info hash {made.info_hash} vouches for"
-    assert files_in(cache) == {fetch.REPORTS, PNG, f"{PNG}.json", ".lock"}
+    assert files_in(cache) == {fetch.REPORTS, PNG, f"{PNG}.json"}
 
 
 def test_torrent_of_something_else(
@@ -371,7 +371,7 @@ def test_torrent_of_something_else(
     with pytest.raises(FetchError, match="it holds 0 of the 6 films"):
         get(tmp_path / "to", source="torrent", swarm=swarm(tracker(serve, seeder.port), described))
     seeder.stop()
-    assert files_in(cache) == {fetch.REPORTS, ".lock"}
+    assert files_in(cache) == {fetch.REPORTS}
 
 
 def big(seed: int) -> bytes:

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from hilum import atomic
 from hilum.data import archives, manifest, splits
 from hilum.data.check import check
 from hilum.data.exchange import Format
@@ -30,6 +31,17 @@ TABLE = (
     "s2,films/c.png;films/e.png,Effusion.,,p2,dev,LATERAL,-1,\ns3,../../etc/passwd,Nodule.,,p3,test,PA,,\n"
     "s1,films/d.png,Other text.,,p1,train,PA,0.0,1.0\ns4,films/d.png,Nodule.,,p4,holdout,PA,maybe,\n"
 )
+
+
+def test_two_imports_into_one_folder_are_one_and_a_clear_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    source, to = write_files(tmp_path / "s", {**FILMS, "list.csv": TABLE}), tmp_path / "to"
+    columns = ("--column", "id=Study;ID", "--column", "findings=Befund")
+    with atomic.alone(to):
+        status, _, err = call(monkeypatch, capsys, "data", "import", "folder", source, "--to", to, *columns)
+    assert status == 2 and "another process writes a data set there" in err and err.count("\n") == 1
+    assert not to.exists()
 
 
 @pytest.mark.parametrize("kind", ["folder", "zip"])

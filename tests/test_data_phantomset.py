@@ -9,6 +9,7 @@ import cv2
 import numpy as np
 import pytest
 
+from hilum import atomic
 from hilum.data import check, manifest, phantomset, splits
 from hilum.data.manifest import DatasetInfo
 from hilum.errors import DataError
@@ -193,6 +194,13 @@ def test_portable_and_difficult_films_are_others(made: Path, tmp_path: Path) -> 
         assert "CXR2-frontal.png" in changed
     shares = [phantomset.Drawing(portable=0.3).of(f"CXR{n}").portable for n in range(1000)]
     assert np.mean(shares) == pytest.approx(0.3, abs=0.05)
+
+
+def test_while_one_draws_no_other_does(made: Path) -> None:
+    before = bytes_of(made)
+    with atomic.alone(made), pytest.raises(DataError, match="another process writes a data set there"):
+        phantomset.make(REPORTS, made, size=256, workers=1)
+    assert bytes_of(made) == before
 
 
 def test_refusals(tmp_path: Path) -> None:

@@ -18,7 +18,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from functools import partial
 from pathlib import Path, PurePosixPath
 
@@ -114,15 +114,14 @@ def first_that_works(
 def alone(folder: Path) -> Iterator[None]:
     """Keeps others of us from obtaining files into ``folder`` at the same time; a process that ends lets go.
 
-    Raises FetchError where one is at work there (``atomic.lock``).
+    Raises FetchError where one is at work there (``atomic.alone``).
     """
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        lock = (folder / ".lock").open("wb")
-    except OSError as error:
-        raise FetchError(f"cannot be made ({error.strerror})", where=folder) from None
-    with lock:
-        if not atomic.lock(lock):
+    with ExitStack() as stack:
+        try:
+            free = stack.enter_context(atomic.alone(folder))
+        except OSError as error:
+            raise FetchError(f"cannot be made ({error.strerror})", where=folder) from None
+        if not free:
             raise FetchError(
                 "another `hilum data get` is at work there", where=folder, fix="wait until it has ended"
             )

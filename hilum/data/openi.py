@@ -114,9 +114,9 @@ def write(
     """Writes an Open-i data set without films, with its splits, and says in it where the reports came from."""
     made_by = f"{command}, hilum {hilum.__version__}"
     info = DatasetInfo(NAME, _origin(archive), LICENCE, simulated=False, made_by=made_by)
-    dataset = Dataset(to, info, tuple(studies))
-    splits.write_all(dataset)
-    return manifest.write(to, info, studies, left_out)
+    with manifest.written_alone(to):
+        splits.write_all(Dataset(to, info, tuple(studies)))
+        return manifest.write(to, info, studies, left_out)
 
 
 def _origin(archive: Path, films: str = "") -> str:

@@ -123,27 +123,28 @@ def make(
             raise DataError(what, where=to, fix="leave --patients out")
         others = further(drawable, clean, patients)
         made = [replace(clean, outside=(*clean.outside, *(study.id for study in others)))]
-    keep = _same_maker(to, how)
-    wanted = [*drawable, *others]
-    drawn = list(track(_draw_all(wanted, to, how, keep, workers), "drawing", total=len(wanted)))
-    names = {f"{study.id}-{view}" for study in drawn for view in VIEWS}
-    for path in _made_files(to):  # of a larger set that was here before
-        if path.stem not in names:
-            path.unlink()
-    atomic.settle()
-    more = f" --patients {patients}" if patients > 1 else ""
-    info = DatasetInfo(
-        name=NAME,
-        source="Open-i reports; films simulated from their MeSH codes",
-        licence=LICENCE,
-        simulated=True,
-        made_by=f"hilum data phantom {how}{more}, hilum {hilum.__version__}",
-    )
-    for name in {split.name for split in usual} - {split.name for split in made}:
-        splits.remove(to, name)  # of the same studies as one patient each
-    for split in made:
-        splits.write(to, split)
-    return manifest.write(to, info, drawn, left_out)
+    with manifest.written_alone(to):
+        keep = _same_maker(to, how)
+        wanted = [*drawable, *others]
+        drawn = list(track(_draw_all(wanted, to, how, keep, workers), "drawing", total=len(wanted)))
+        names = {f"{study.id}-{view}" for study in drawn for view in VIEWS}
+        for path in _made_files(to):  # of a larger set that was here before
+            if path.stem not in names:
+                path.unlink()
+        atomic.settle()
+        more = f" --patients {patients}" if patients > 1 else ""
+        info = DatasetInfo(
+            name=NAME,
+            source="Open-i reports; films simulated from their MeSH codes",
+            licence=LICENCE,
+            simulated=True,
+            made_by=f"hilum data phantom {how}{more}, hilum {hilum.__version__}",
+        )
+        for name in {split.name for split in usual} - {split.name for split in made}:
+            splits.remove(to, name)  # of the same studies as one patient each
+        for split in made:
+            splits.write(to, split)
+        return manifest.write(to, info, drawn, left_out)
 
 
 def further(studies: Sequence[Study], split: Split, patients: int) -> list[Study]:

@@ -50,35 +50,39 @@ def write(
     from how it looks (``imaging.quality``), where that is sure. Raises DataError.
     """
     manifest.refuse_other(to, found.name)
-    left_out = list(found.left_out)
-    studies = _distinct(found.studies, left_out)
-    copied = _copy_films(found, studies, source, to, left_out, link=link)
-    if len(copied) < at_least:
-        few = f"only {len(copied):,} films of studies of {found.name} in it can be read, {at_least:,} are expected"
-        raise DataError(
-            few if copied else f"no film of any study of {found.name} in it", where=source.path, fix=found.fix,
-            problems=[f"{item.what}: {item.reason}" for item in left_out[:5]],
-        )  # fmt: skip
-    atomic.settle()
-    kept = _with_films(studies, copied, left_out)
-    info = DatasetInfo(
-        found.name,
-        found.source,
-        found.licence,
-        simulated=False,
-        made_by=f"{command}, hilum {hilum.__version__}",
-    )
-    if exported is not None:
-        info = replace(info, source=exported.source, licence=exported.licence, simulated=exported.simulated)
-        if exported.simulated:
-            kept = [replace(s, views=tuple(replace(v, simulated=True) for v in s.views)) for s in kept]
-    dataset = Dataset(to, info, tuple(kept))
-    came_along = [
-        splits.given(name, kept, dict(part_of), found.made_from) for name, part_of in found.parts.items()
-    ]
-    splits.write_all(dataset, came_along)
-    digests = {film.file: film.sha256 for film in copied.values()}
-    return manifest.write(to, info, kept, left_out, digests)
+    with manifest.written_alone(to):
+        left_out = list(found.left_out)
+        studies = _distinct(found.studies, left_out)
+        copied = _copy_films(found, studies, source, to, left_out, link=link)
+        if len(copied) < at_least:
+            few = f"only {len(copied):,} films of studies of {found.name} in it can be read, "
+            few += f"{at_least:,} are expected"
+            raise DataError(
+                few if copied else f"no film of any study of {found.name} in it", where=source.path, fix=found.fix,
+                problems=[f"{item.what}: {item.reason}" for item in left_out[:5]],
+            )  # fmt: skip
+        atomic.settle()
+        kept = _with_films(studies, copied, left_out)
+        info = DatasetInfo(
+            found.name,
+            found.source,
+            found.licence,
+            simulated=False,
+            made_by=f"{command}, hilum {hilum.__version__}",
+        )
+        if exported is not None:
+            info = replace(
+                info, source=exported.source, licence=exported.licence, simulated=exported.simulated
+            )
+            if exported.simulated:
+                kept = [replace(s, views=tuple(replace(v, simulated=True) for v in s.views)) for s in kept]
+        dataset = Dataset(to, info, tuple(kept))
+        came_along = [
+            splits.given(name, kept, dict(part_of), found.made_from) for name, part_of in found.parts.items()
+        ]
+        splits.write_all(dataset, came_along)
+        digests = {film.file: film.sha256 for film in copied.values()}
+        return manifest.write(to, info, kept, left_out, digests)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
