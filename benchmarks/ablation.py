@@ -91,7 +91,7 @@ def searched(run: Path, config: TrainConfig, out: Path) -> Path:
     info = replace(found.info, **changed, training=told, bank_sha256="")
     atomic.write_json_lines(out / "log.jsonl", checkpoints.read_log(run))
     checkpoints.save(
-        out, info, found.model, found.tokenizer, found.frequencies, found.bank if config.retrieval else None
+        out, info, found.model, found.tokenizer, found.frequencies, found.bank if info.keeps_reports else None
     )
     return out
 
