@@ -239,10 +239,11 @@ def likeness_regression(alike_NN: Floats, ridge: float) -> Callable[[Floats], Fl
         apart_BN = alike_BN - mean_N
         return np.asarray(apart_BN - apart_BN.mean(1, keepdims=True))
 
-    factor = linalg.cho_factor(centred(alike_NN) + ridge * np.eye(len(alike_NN)))
+    # The ridge keeps it far from singular; a product takes half of the time of solving a study's equations.
+    inverse_NN = linalg.inv(centred(alike_NN) + ridge * np.eye(len(alike_NN)))
 
     def weigh(alike_BN: Floats) -> Floats:
-        gain_BN = linalg.cho_solve(factor, centred(alike_BN).T, check_finite=False).T
+        gain_BN = centred(alike_BN) @ inverse_NN
         return np.asarray(1.0 / len(mean_N) + gain_BN - gain_BN.mean(1, keepdims=True))
 
     return weigh

@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,6 +30,15 @@ class Expected:
 
     def __init__(self, references: References) -> None:
         self.references = references
+        self._penalties: dict[int, Floats] = {}
+
+    def penalty_NL(self, block: int) -> Floats:
+        """What CIDEr-D takes for their lengths from texts of the lengths of ``block``, (N, BLOCK), 0 to 1."""
+        if block not in self._penalties:
+            lengths = range(block * BLOCK, (block + 1) * BLOCK)
+            each = [nlg.length_penalty(words, self.references.length_N) for words in lengths]
+            self._penalties[block] = np.stack(each, 1)
+        return self._penalties[block]
 
     def given(self, weights_N: Floats) -> Weighted:
         """With these weights of the references, which need not be positive. Raises ValueError for another number."""
@@ -109,7 +119,7 @@ class Weighted:
 
     prepared: Expected
     weights_N: Floats
-    _gains: dict[int, Floats] = field(default_factory=dict)
+    _gains: dict[int, _Gains] = field(default_factory=dict)
 
     def cider_d(self, text: str) -> float:
         """The weighted sum of CIDEr-D of ``text`` (split at white space) against each reference."""
@@ -121,18 +131,33 @@ class Weighted:
         text_E = texts.slot_E // ORDERS
         block_E, within_E = block_T[text_E], within_T[text_E]
         gain_E = np.zeros(len(text_E))
-        for block in np.unique(block_E).tolist():
+        for block in set(block_T.tolist()):
             here = block_E == block
-            gain_E[here] = self._gain_RL(block)[texts.row_E[here], within_E[here]]
+            gain_E[here] = self._gain_RL(block, texts.row_E[here])[texts.row_E[here], within_E[here]]
         total = np.bincount(texts.slot_E, gain_E, minlength=texts.norm_T4.size)
         return np.asarray(10 * (total.reshape(-1, ORDERS) / texts.norm_T4).mean(1))
 
-    def _gain_RL(self, block: int) -> Floats:
-        """What each step is worth to texts of ``BLOCK`` lengths: many columns of one product cost little more than
-        one, and a search asks for neighbouring lengths."""
+    def _gain_RL(self, block: int, row_E: NDArray[np.intp]) -> Floats:
+        """What each step is worth to texts of ``BLOCK`` lengths, where it stands in ``row_E``: many columns of one
+        product cost little more than one, and a search asks for neighbouring lengths and a few hundred steps."""
+        steps_RN, _ = self.prepared.steps
         if block not in self._gains:
-            length_N = self.prepared.references.length_N
-            lengths = range(block * BLOCK, (block + 1) * BLOCK)
-            penalty_LN = np.stack([nlg.length_penalty(words, length_N) for words in lengths])
-            self._gains[block] = self.prepared.steps[0] @ (penalty_LN * self.weights_N).T
-        return self._gains[block]
+            weight_NL, rows = self.prepared.penalty_NL(block) * self.weights_N[:, None], steps_RN.shape[0]
+            self._gains[block] = _Gains(weight_NL, np.empty((rows, BLOCK)), np.zeros(rows, np.bool_))
+        gains = self._gains[block]
+        new_R = np.zeros_like(gains.known_R)
+        new_R[row_E] = True
+        new_R &= ~gains.known_R
+        rows = np.flatnonzero(new_R)
+        if rows.size:
+            gains.gain_RL[rows] = steps_RN[rows] @ gains.weight_NL
+            gains.known_R[rows] = True
+        return gains.gain_RL
+
+
+class _Gains(NamedTuple):
+    """What the references weigh for texts of ``BLOCK`` lengths, and what the steps are worth that are ``known``."""
+
+    weight_NL: Floats
+    gain_RL: Floats
+    known_R: NDArray[np.bool_]

@@ -162,10 +162,16 @@ class Bags:
     words_T: NDArray[np.int64]
 
 
+KEPT = 1 << 15
+"""So many sentences behind others are kept counted: about 20 MB."""
+
+
 class _Piece(NamedTuple):
+    """A sentence behind some last words: the columns of all n-grams that end in it, how many words it has, and the
+    last words behind it."""
+
     columns: NDArray[np.int64]
     words: int
-    first: Ngram
     last: Ngram
 
 
@@ -176,8 +182,8 @@ class Pieces:
     def __init__(self, references: References) -> None:
         self._references = references
         self._unseen: dict[Ngram, int] = {}
-        self._inside: dict[str, _Piece] = {}
-        self._across: dict[tuple[Ngram, Ngram], NDArray[np.int64]] = {}
+        self._inside: dict[str, NDArray[np.int64]] = {}
+        self._behind: dict[tuple[Ngram, str], _Piece] = {}
         self._order_C, self._idf_C = references.order_G, references.idf_G
 
     def count(self, texts: Sequence[Sequence[str]]) -> Bags:
@@ -188,14 +194,9 @@ class Pieces:
             last: Ngram = ()
             words = 0
             for sentence in sentences:
-                piece = self._inside.get(sentence) or self._read(sentence)
-                # What crosses the edge begins in the last three words before it and ends in the first three behind.
-                edge = (last, piece.first)
-                across = self._across.get(edge)
-                if across is None:
-                    across = self._across[edge] = self._crossing(*edge)
-                parts += (across, piece.columns)
-                last = (last + piece.last)[1 - ORDERS :]
+                piece = self._behind.get((last, sentence)) or self._read(last, sentence)
+                parts.append(piece.columns)
+                last = piece.last
                 words += piece.words
             lengths.append(words)
             upto.append(len(parts) - 1)
@@ -205,8 +206,9 @@ class Pieces:
         # Sorted within each text: equal n-grams stand together, and each text stays where it was.
         first_E = text_E * len(order_C)
         narrow = np.int32 if len(texts) * len(order_C) < 2**31 else np.int64  # sorted in half the time
-        columns_E = np.sort((np.concatenate(parts) + first_E).astype(narrow)) - first_E
-        starts = np.flatnonzero((np.diff(columns_E, prepend=-1) != 0) | (np.diff(text_E, prepend=-1) != 0))
+        sorted_E = np.sort((np.concatenate(parts) + first_E).astype(narrow))
+        starts = np.flatnonzero(np.diff(sorted_E, prepend=-1))
+        columns_E = sorted_E - first_E
         counts = np.diff(starts, append=len(columns_E))
         squares = np.bincount(
             text_E[starts] * ORDERS + order_C[columns_E[starts]],
@@ -232,14 +234,19 @@ class Pieces:
             self._idf_C = np.append(references.idf_G, np.full(behind, references.unseen_idf))
         return self._order_C, self._idf_C
 
-    def _read(self, sentence: str) -> _Piece:
+    def _read(self, last: Ngram, sentence: str) -> _Piece:
         own = tuple(sentence.split())
-        columns = self._columns(ngrams(own))
-        self._inside[sentence] = piece = _Piece(columns, len(own), own[: ORDERS - 1], own[1 - ORDERS :])
-        return piece
-
-    def _crossing(self, before: Ngram, behind: Ngram) -> NDArray[np.int64]:
-        return self._columns(ngrams(before + behind) - ngrams(before) - ngrams(behind))
+        inside = self._inside.get(sentence)
+        if inside is None:
+            inside = self._inside[sentence] = self._columns(ngrams(own))
+        # What crosses the edge begins in the last three words before it and ends in the first three behind.
+        first = own[: ORDERS - 1]
+        across = self._columns(ngrams(last + first) - ngrams(last) - ngrams(first))
+        found = _Piece(np.concatenate([across, inside]), len(own), (last + own)[1 - ORDERS :])
+        if len(self._behind) >= KEPT:
+            self._behind.clear()
+        self._behind[last, sentence] = found
+        return found
 
     def _columns(self, grams: Counter[Ngram]) -> NDArray[np.int64]:
         return np.array([self._column(gram) for gram in grams.elements()], dtype=np.int64)

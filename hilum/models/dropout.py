@@ -1,6 +1,6 @@
 """Dropout whose coins are cheap: four to a random number, where PyTorch's processor code tosses each by itself.
 
-It took a tenth of a step of the decoder. On a GPU PyTorch's own is as good, and used.
+It took a twelfth of a step of the decoder. On a GPU PyTorch's own is as good, and used.
 """
 
 from __future__ import annotations
