@@ -14,13 +14,16 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from hilum.data.batches import Example
+from hilum.data.batches import Example, in_chunks
 from hilum.metrics.intervals import Floats
 from hilum.retrieval import Bank, standard
 from hilum.text.tokenizer import Tokenizer
 
 LONGEST = 100
-"""So many words of a report are read; nineteen in twenty of Open-i have fewer."""
+"""So many words of a report are read; 97 of 100 of Open-i have no more."""
+
+TOGETHER = 256
+"""So many studies are looked up at once: of a large collection all by all would not fit into memory."""
 
 
 def nearest(
@@ -58,11 +61,14 @@ class Retrieved:
     def __call__(self, logits_BF: Floats, own_B: Sequence[int] | None = None) -> list[tuple[int, ...]]:
         """For B studies, by what the head reads in their films, the ids that are read behind their background.
         ``own_B`` as in ``nearest``: while learning, a study's own report is what is to be written."""
-        rows_BK = nearest(self._logits_NF, logits_BF, self._count, own_B)
-        return [
-            tuple(id for rank, row in enumerate(rows) for id in (self._first_mark + rank, *self._words[row]))
-            for rows in rows_BK.tolist()
-        ]
+        found: list[tuple[int, ...]] = []
+        for chunk in in_chunks(len(logits_BF), TOGETHER):
+            some = slice(chunk.start, chunk.stop)
+            own = None if own_B is None else own_B[some]
+            for rows in nearest(self._logits_NF, logits_BF[some], self._count, own).tolist():
+                read = ((self._first_mark + rank, *self._words[row]) for rank, row in enumerate(rows))
+                found.append(tuple(id for ids in read for id in ids))
+        return found
 
     def behind(
         self, examples: Sequence[Example], logits_BF: Floats, own_B: Sequence[int] | None = None

@@ -60,6 +60,15 @@ def test_what_is_read_is_marked_by_rank_and_bounded() -> None:
         assert set(words) < set(kept) and kept[own] not in words
 
 
+def test_a_few_at_a_time_as_all_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    texts = [f"word{row} ." for row in range(9)]
+    tokenizer = Tokenizer.train(texts, min_count=1)
+    retrieved = Retrieved(Bank(tuple(texts), ("",) * 9, features(9, 0)), 3, tokenizer, 100)
+    whole, others = retrieved(features(9, 0), range(9)), retrieved(features(5, 1))
+    monkeypatch.setattr("hilum.retrieved.TOGETHER", 2)
+    assert retrieved(features(9, 0), range(9)) == whole and retrieved(features(5, 1)) == others
+
+
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory: pytest.TempPathFactory) -> tuple[Dataset, Path]:
     root = tmp_path_factory.mktemp("retrieved")
