@@ -46,7 +46,7 @@ class ShownMap:
 @dataclass(frozen=True, slots=True)
 class ShownSentence:
     """A sentence of the draft with its marks; ``shares`` says by ``ShownFilm.id`` how much of its map lies there,
-    ``background`` how much of its attention fell on what was asked and known."""
+    ``background`` how much of its attention fell on words, not films."""
 
     number: int
     section: str
