@@ -226,8 +226,10 @@ def report_loss(
     mean over the tokens is weighted by ``weight_BT`` (``word_weights``; evenly unless given).
 
     The penalty is over the first ``films`` positions (None: all): a film is to be looked at everywhere, a background
-    is not. ``generator`` draws what the decoder draws while it learns; torch's own where None. ``counts`` of the
-    batch of which this is a part; its own unless given.
+    is not. How much of a word's attention falls on either does not matter to it: what falls on the films is brought
+    to 1. Else it would hold all of it there, since a report has fewer words than a film has cells. ``generator``
+    draws what the decoder draws while it learns; torch's own where None. ``counts`` of the batch of which this is a
+    part; its own unless given.
     """
     learner: Learner = model.decoder
     logits_BTV, attention_BTN, own = learner.teach(tokens_BT, memory, generator)
@@ -236,6 +238,8 @@ def report_loss(
     weight_BT = word_weights(tokens_BT) if weight_BT is None else weight_BT
     words = (each_BT * weight_BT).sum() / weight_BT.sum()
     seen_BTN, there_BN = attention_BTN[..., :films].float(), memory.present_BN[:, :films]
+    if seen_BTN.shape[-1] < attention_BTN.shape[-1]:
+        seen_BTN = seen_BTN / seen_BTN.sum(-1, keepdim=True).clamp_min(1e-6)
     penalty = coverage * coverage_penalty(seen_BTN, goal_BT != PAD, there_BN)
     if counts is None:
         return words + penalty + own

@@ -2,19 +2,23 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from unittest import mock
 
 import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
 from sklearn.metrics import average_precision_score, roc_auc_score
+from torch import Tensor
 
 from hilum import objectives, readers
 from hilum.data import batches
 from hilum.data.films import Films
+from hilum.models.decoders.protocol import Lesson
 from hilum.models.report_model import ReportModel
 from hilum.text.tokenizer import PAD
 from tests import made
+from tests.contracts import make_memory
 
 
 @pytest.fixture(scope="module")
@@ -69,13 +73,38 @@ def test_the_coverage_is_of_the_films_alone(batch: tuple[batches.Batch, Films]) 
     films_N = one.cells_BIG[0].numel()
     attention = run.model.decoder(one.tokens_BT[:, :-1], memory)[1]
     said_BT = (one.tokens_BT[:, 1:] != PAD).unsqueeze(-1)
-    missing = (1 - (attention * said_BT).sum(1))[:, :films_N].square() * memory.present_BN[:, :films_N]
+    on_films = attention[..., :films_N] / attention[..., :films_N].sum(-1, keepdim=True)
+    assert attention[..., films_N:].sum(-1).max() > 0.01
+    missing = (1 - (on_films * said_BT).sum(1)).square() * memory.present_BN[:, :films_N]
     wanted = (missing.sum(1) / memory.present_BN[:, :films_N].sum(1)).mean()
     whole, none = (
         objectives.report_loss(run.model, memory, one.tokens_BT, weight, films=films_N)
         for weight in (1.0, 0.0)
     )
     torch.testing.assert_close(whole - none, wanted)
+
+
+@pytest.mark.parametrize("on_words", [0.0, 0.3, 0.9])
+def test_the_penalty_does_not_hold_the_attention_on_the_films(
+    on_words: float, batch: tuple[batches.Batch, Films]
+) -> None:
+    """Words may look beside the films as much as they like: where on them they look is all that counts."""
+    one, _ = batch
+    run = made.untrained_run()
+    memory = make_memory(studies=len(one.studies), positions=6, width=run.model.config.width)
+    memory = memory._replace(present_BN=torch.ones_like(memory.present_BN))
+    steps = one.tokens_BT.shape[1] - 1
+    films_BTN = torch.softmax(torch.randn(len(one.studies), steps, 4, generator=torch.manual_seed(0)), -1)
+
+    def loss(weight: float, share: float) -> Tensor:
+        attention = torch.cat([films_BTN * (1 - share), torch.full((*films_BTN.shape[:2], 2), share / 2)], -1)
+        lesson = Lesson(torch.zeros(*films_BTN.shape[:2], 9), attention, torch.zeros(()))
+        with mock.patch.object(run.model.decoder, "teach", return_value=lesson):
+            return objectives.report_loss(run.model, memory, one.tokens_BT.clamp_max(8), weight, films=4)
+
+    penalty = loss(1.0, on_words) - loss(0.0, on_words)
+    torch.testing.assert_close(penalty, loss(1.0, 0.0) - loss(0.0, 0.0))
+    assert penalty > 0
 
 
 NO_SIDES = torch.zeros(3, dtype=torch.bool)
