@@ -335,7 +335,16 @@ def test_a_state_from_before_there_was_a_choice_can_be_resumed(tmp_path: Path) -
         del before[name]
     for stage in ("encoder", "decoder"):
         del before[stage]["average"], before[stage]["micro_batch"]
-    for name in ("background", "retrieved", "decoder", "layers", "heads", "encoder_shape", "trainable", "codes"):
+    for name in (
+        "background",
+        "retrieved",
+        "decoder",
+        "layers",
+        "heads",
+        "encoder_shape",
+        "trainable",
+        "codes",
+    ):
         before["model"].pop(name, None)
     for name in ("nucleus", "consensus", "consensus_power", "consistent"):
         before["search"].pop(name, None)
