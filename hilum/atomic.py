@@ -6,11 +6,13 @@ import errno
 import os
 import tempfile
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import IO
 
 import msgspec
+
+from hilum.errors import HilumError
 
 
 @contextmanager
@@ -75,6 +77,20 @@ def alone(folder: Path) -> Iterator[bool]:
         if not there:
             with suppress(OSError):
                 folder.rmdir()
+
+
+@contextmanager
+def only_one(folder: Path, raising: type[HilumError], busy: str) -> Iterator[None]:
+    """``alone``, or else a line: raises ``raising`` with the words ``busy`` where another process is within it, or
+    where the folder cannot be made."""
+    with ExitStack() as stack:
+        try:
+            free = stack.enter_context(alone(folder))
+        except OSError as error:
+            raise raising(f"cannot be made ({error.strerror})", where=folder) from None
+        if not free:
+            raise raising(busy, where=folder, fix="wait until it has ended")
+        yield
 
 
 def lock(file: IO[bytes] | int) -> bool:

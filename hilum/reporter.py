@@ -109,8 +109,7 @@ class Reporter:
         shape = run.info.model
         self._retrieved = None
         if run.bank is not None and shape.retrieved:
-            first_mark = len(run.tokenizer) + len(shape.background)
-            self._retrieved = Retrieved(run.bank, shape.retrieved, run.tokenizer, first_mark)
+            self._retrieved = Retrieved(run.bank, shape.retrieved, run.tokenizer, shape.retrieved_mark)
         search = run.info.search
         if search.beams < (0 if self._evidence is not None or search.samples else 1):
             raise RunError(

@@ -8,13 +8,14 @@ a film was put into words (a memory beside what was seen, as in retrieval-augmen
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from hilum.data.batches import Example, in_chunks
+from hilum.metrics import floors
 from hilum.metrics.intervals import Floats
 from hilum.retrieval import Bank, standard
 from hilum.text.tokenizer import Tokenizer
@@ -26,27 +27,30 @@ TOGETHER = 256
 """So many studies are looked up at once: of a large collection all by all would not fit into memory."""
 
 
-def nearest(
-    known_NF: Floats, asked_BF: Floats, count: int, own_B: Sequence[int] | None = None
-) -> NDArray[np.intp]:
-    """The ``count`` nearest of N known studies for each of B by the cosine of their features, standardised on the
-    known, nearest first, of equals the earlier one; (B, count), fewer where there are not so many.
+Nearest = Callable[[Floats, int, Sequence[int] | None], NDArray[np.intp]]
 
-    ``own_B`` are those asked about among the known (negative: it is not): a study is not its own neighbour.
+
+def nearest(known_NF: Floats) -> Nearest:
+    """What finds, for features (B, F), so many of the N known studies that are nearest by the cosine of their
+    features, standardised on the known: nearest first, of equals the earlier one; (B, count), fewer where there are
+    fewer.
+
+    Its third argument says which of the known those asked about are (negative: none of them; None: none is): a study
+    is not its own neighbour.
     """
     brought = standard(known_NF)
-    unit_NF, unit_BF = (_unit(brought(some)) for some in (known_NF, asked_BF))
-    alike_BN = unit_BF @ unit_NF.T
-    there = len(known_NF)
-    for row, own in enumerate(own_B or ()):
-        if own >= 0:
-            alike_BN[row, own] = -np.inf
-            there = len(known_NF) - 1
-    return np.asarray(np.argsort(-alike_BN, axis=1, kind="stable")[:, : min(count, there)], dtype=np.intp)
+    unit_NF = floors.unit(brought(known_NF))
 
+    def find(asked_BF: Floats, count: int, own_B: Sequence[int] | None) -> NDArray[np.intp]:
+        alike_BN = floors.unit(brought(asked_BF)) @ unit_NF.T
+        there = len(unit_NF)
+        for row, own in enumerate(own_B or ()):
+            if own >= 0:
+                alike_BN[row, own] = -np.inf
+                there = len(unit_NF) - 1
+        return np.asarray(np.argsort(-alike_BN, axis=1, kind="stable")[:, : min(count, there)], dtype=np.intp)
 
-def _unit(some_BF: Floats) -> Floats:
-    return np.asarray(some_BF / np.maximum(np.linalg.norm(some_BF, axis=1, keepdims=True), 1e-12))
+    return find
 
 
 class Retrieved:
@@ -54,7 +58,7 @@ class Retrieved:
 
     def __init__(self, bank: Bank, count: int, tokenizer: Tokenizer, first_mark: int) -> None:
         """The report of rank k is preceded by the id ``first_mark`` + k."""
-        self._logits_NF, self._count, self._first_mark = bank.logits_NF, count, first_mark
+        self._nearest, self._count, self._first_mark = nearest(bank.logits_NF), count, first_mark
         texts = zip(bank.findings, bank.impressions, strict=True)
         self._words = [tokenizer.encode(" ".join(filter(None, text)))[:LONGEST] for text in texts]
 
@@ -65,7 +69,7 @@ class Retrieved:
         for chunk in in_chunks(len(logits_BF), TOGETHER):
             some = slice(chunk.start, chunk.stop)
             own = None if own_B is None else own_B[some]
-            for rows in nearest(self._logits_NF, logits_BF[some], self._count, own).tolist():
+            for rows in self._nearest(logits_BF[some], self._count, own).tolist():
                 read = ((self._first_mark + rank, *self._words[row]) for rank, row in enumerate(rows))
                 found.append(tuple(id for ids in read for id in ids))
         return found

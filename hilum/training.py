@@ -229,9 +229,9 @@ def _train(
             return Bank.of([objectives.texts(study) for study in learning], known_NF, asked)
 
         if shape.retrieved:
-            reports = kept_reports()
-            retrieved = Retrieved(reports, shape.retrieved, tokenizer, len(tokenizer) + len(shape.background))
-            examples = retrieved.behind(examples, reports.logits_NF, range(len(examples)))
+            kept = kept_reports()
+            retrieved = Retrieved(kept, shape.retrieved, tokenizer, shape.retrieved_mark)
+            examples = retrieved.behind(examples, kept.logits_NF, range(len(examples)))
             held_out = retrieved.behind(held_out, logits_of(team.agree(head_outputs)[0]))
 
         if config.encoder is not None and saved is None and progress.stage == "decoder":
@@ -264,8 +264,8 @@ def _train(
             )  # fmt: skip
             saved, progress = None, _Progress("reward")
         if config.reward is not None:
-            written_by = {study.id: rewards.joined(objectives.texts(study)) for study in learning}
-            judge = rewards.Judge(config.reward, list(written_by.values()))
+            reports = {study.id: rewards.joined(objectives.texts(study)) for study in learning}
+            judge = rewards.Judge(config.reward, list(reports.values()))
 
             def reward_loss(batch: Batch, _: Draws | None, step: int) -> PartLoss:
                 generator, words = _generator(config, "reward", step), decoder_loss(batch, None, step)
@@ -273,7 +273,7 @@ def _train(
                 def of_part(studies: slice) -> Tensor:
                     part = batch.part(studies)
                     loss = rewards.reward_loss(
-                        model, part, read, generator, [written_by[one] for one in part.studies],
+                        model, part, read, generator, [reports[one] for one in part.studies],
                         judge, tokenizer, told=config.told, longest=config.search.max_tokens,
                     )  # fmt: skip
                     loss = loss * (len(part.studies) / len(batch.studies))

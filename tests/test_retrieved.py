@@ -34,16 +34,16 @@ def test_the_nearest_are_those_of_scikit_learn() -> None:
     scaler = StandardScaler().fit(known)
     search = NearestNeighbors(n_neighbors=3, metric="cosine", algorithm="brute").fit(scaler.transform(known))
     wanted = search.kneighbors(scaler.transform(asked), return_distance=False)
-    np.testing.assert_array_equal(nearest(known, asked, 3), wanted)
+    np.testing.assert_array_equal(nearest(known)(asked, 3, None), wanted)
 
 
 def test_a_study_is_not_its_own_neighbour() -> None:
     known = features(6, 0)
-    found = nearest(known, known, 9, range(6))
+    found = nearest(known)(known, 9, range(6))
     assert found.shape == (6, 5)  # all the others
     assert all(row not in near for row, near in enumerate(found.tolist()))
-    np.testing.assert_array_equal(nearest(known, known, 1)[:, 0], np.arange(6))
-    np.testing.assert_array_equal(nearest(known, known[:2], 2, [-1, -1])[:, 0], [0, 1])
+    np.testing.assert_array_equal(nearest(known)(known, 1, None)[:, 0], np.arange(6))
+    np.testing.assert_array_equal(nearest(known)(known[:2], 2, [-1, -1])[:, 0], [0, 1])
 
 
 def test_what_is_read_is_marked_by_rank_and_bounded() -> None:

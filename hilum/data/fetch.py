@@ -17,8 +17,8 @@ import re
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import AbstractContextManager
 from functools import partial
 from pathlib import Path, PurePosixPath
 
@@ -110,22 +110,12 @@ def first_that_works(
     raise FetchError(f"{what} could not be obtained ({' | '.join(said)})", where=where, fix=fix)
 
 
-@contextmanager
-def alone(folder: Path) -> Iterator[None]:
+def alone(folder: Path) -> AbstractContextManager[None]:
     """Keeps others of us from obtaining files into ``folder`` at the same time; a process that ends lets go.
 
-    Raises FetchError where one is at work there (``atomic.alone``).
+    Raises FetchError where one is at work there (``atomic.only_one``).
     """
-    with ExitStack() as stack:
-        try:
-            free = stack.enter_context(atomic.alone(folder))
-        except OSError as error:
-            raise FetchError(f"cannot be made ({error.strerror})", where=folder) from None
-        if not free:
-            raise FetchError(
-                "another `hilum data get` is at work there", where=folder, fix="wait until it has ended"
-            )
-        yield
+    return atomic.only_one(folder, FetchError, "another `hilum data get` is at work there")
 
 
 def origin(archive: Path) -> str:

@@ -14,8 +14,8 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
@@ -168,22 +168,12 @@ def refuse_other(to: Path, name: str) -> None:
             raise not_empty(to, foreign[0])
 
 
-@contextmanager
-def written_alone(to: Path) -> Iterator[None]:
+def written_alone(to: Path) -> AbstractContextManager[None]:
     """Keeps other processes from writing a data set into ``to`` at the same time.
 
-    Raises DataError where one is at work there, or where the folder cannot be made.
+    Raises DataError where one is at work there, or where the folder cannot be made (``atomic.only_one``).
     """
-    with ExitStack() as stack:
-        try:
-            free = stack.enter_context(atomic.alone(to))
-        except OSError as error:
-            raise DataError(f"cannot be made ({error.strerror})", where=to) from None
-        if not free:
-            raise DataError(
-                "another process writes a data set there", where=to, fix="wait until it has ended"
-            )
-        yield
+    return atomic.only_one(to, DataError, "another process writes a data set there")
 
 
 def not_empty(to: Path, foreign: str) -> DataError:

@@ -229,11 +229,13 @@ def nearest(features_ND: Floats, queries_MD: Floats) -> NDArray[np.intp]:
     """
     if len(features_ND) == 0 or features_ND.shape[1] != queries_MD.shape[1]:
         raise ValueError(f"features {features_ND.shape}, queries {queries_MD.shape}")
-    unit_ND, unit_MD = (
-        each / np.maximum(np.linalg.norm(each, axis=1, keepdims=True), 1e-12)
-        for each in (features_ND, queries_MD)
-    )
+    unit_ND, unit_MD = unit(features_ND), unit(queries_MD)
     return np.asarray(np.argmax(unit_MD @ unit_ND.T, axis=1), dtype=np.intp)
+
+
+def unit(features_ND: Floats) -> Floats:
+    """Each row at length 1 (a row of zeros stays so): their products are cosines."""
+    return np.asarray(features_ND / np.maximum(np.linalg.norm(features_ND, axis=1, keepdims=True), 1e-12))
 
 
 def oracle(

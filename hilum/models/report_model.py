@@ -58,6 +58,11 @@ class ModelConfig:
         """How many texts may stand behind the films: sections, then retrieved reports, each behind its own mark."""
         return len(self.background) + (self.retrieved or 0)
 
+    @property
+    def retrieved_mark(self) -> int:
+        """The id of the first retrieved report's mark: behind the words and the marks of the sections."""
+        return self.vocabulary + len(self.background)
+
 
 class Neck(nn.Module):
     """Maps of several scales to one, at the finest: what is small is seen fine, what it means is seen coarse.
