@@ -266,7 +266,9 @@ class Section:
             return known.issuperset(text.split()) and not clinical.mentions_prior(text)
 
         self.candidates = tuple(text for text in dict.fromkeys(self._texts) if may_be_said(text))
-        counts = Counter(sentence for text in self._texts for sentence in set(floors.sentences(text)))
+        counts = Counter(
+            sentence for text in self._texts for sentence in dict.fromkeys(floors.sentences(text))
+        )
         self.sentences = tuple(
             sentence
             for sentence, count in counts.most_common()
@@ -331,7 +333,7 @@ class Section:
             near_texts = [floors.sentences(self.candidates[row]) for row in near.tolist()]
             counted = self._expected.counted_of(self._pieces.count(near_texts))
             worth_n = given.cider_d_of(counted) + agreed_C[near]
-            first = int(np.argmax(worth_n))
+            first = floors.first_best(worth_n)
             best, value = self.candidates[near[first]], float(worth_n[first])
         drafts = [text for text in dict.fromkeys(others) if text]
         for text, here in zip(

@@ -103,7 +103,8 @@ def from_background(
     expected = Expected(nlg.References(tuple(known)))
     counted = expected.counted(candidates)
     return [
-        candidates[int(expected.given(weights_N).cider_d_of(counted).argmax())] for weights_N in weights_BN
+        candidates[floors.first_best(expected.given(weights_N).cider_d_of(counted))]
+        for weights_N in weights_BN
     ]
 
 

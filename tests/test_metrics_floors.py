@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Sequence
 
 import numpy as np
 import pytest
@@ -156,3 +157,20 @@ def test_the_oracle_takes_the_report_with_the_same_findings() -> None:
 def test_nothing_comes_from_nothing(make) -> None:
     with pytest.raises(ValueError, match=r"no (training|validation) report"):
         make()
+
+
+def test_of_scores_alike_to_rounding_the_first_is_best() -> None:
+    assert floors.first_best([0.1, 0.1 + 0.2, 0.3, 0.2]) == 1
+    assert floors.first_best([0.1, 0.3, 0.1 + 0.2, 0.2]) == 1
+    assert floors.first_best([0.3, 0.3 + 1e-6]) == 1
+
+
+def test_climbing_does_not_depend_on_the_last_digits_of_equal_scores() -> None:
+    def scores(lists: Sequence[tuple[str, ...]], noise: float = 0.0) -> list[float]:
+        return [len(set(parts)) + noise * (k % 3) for k, parts in enumerate(lists)]
+
+    def noisy(lists: Sequence[tuple[str, ...]]) -> list[float]:
+        return scores(lists, 1e-15)
+
+    candidates = ["a.", "b.", "c.", "d."]
+    assert floors.climb(candidates, noisy, ("a.",))[0] == floors.climb(candidates, scores, ("a.",))[0]

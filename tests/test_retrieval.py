@@ -78,6 +78,15 @@ def test_a_draft_follows_evidence_and_head(sentences: int) -> None:
     assert section.draft(large_N, worth({"Cardiomegaly"}, Cardiomegaly=0.9), config) == LARGE
 
 
+def test_sentences_stand_in_the_order_of_the_reports_and_not_of_a_process() -> None:
+    """A set of strings has another order in each process: equals would be decided by it."""
+    said = [
+        f"the {organ} is normal ." for organ in ("heart", "lung", "spine", "aorta", "trachea", "hilum", "rib")
+    ]
+    section = Section([" ".join(said)] * 5, {*" ".join(said).split()})
+    assert section.sentences == tuple(said)
+
+
 def test_what_no_report_says_together_is_composed() -> None:
     """Effusion and a large heart, each known from reports of its own."""
     section = Section(TEXTS, WORDS)

@@ -199,11 +199,17 @@ def climb(candidates: Sequence[str], scores: Scores, start: tuple[str, ...]) -> 
     for neighbours in (_longer, _neighbours):
         while trials := neighbours(best, candidates):
             found = scores(trials)
-            first = int(np.argmax(found))
+            first = first_best(found)
             if found[first] <= value + 1e-9:
                 break
             best, value = trials[first], float(found[first])
     return best, value
+
+
+def first_best(scores: Sequence[float] | Floats) -> int:
+    """The index of the highest score; of those alike to nine decimals the first, since the last digits of a sum
+    depend on the order of its terms, and that on where in memory they lie."""
+    return int(np.argmax(np.round(scores, 9)))
 
 
 def _longer(parts: tuple[str, ...], candidates: Sequence[str]) -> list[tuple[str, ...]]:

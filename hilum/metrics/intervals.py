@@ -231,7 +231,7 @@ def paired_bootstrap(
     weights_RN = resample(len(first.stats_NS), resamples, seed)
     spreads, others = bootstrap(first, weights_RN), bootstrap(second, weights_RN)
     found = {}
-    for name in spreads.keys() & others.keys():
+    for name in (name for name in spreads if name in others):
         spread = spreads[name].minus(others[name])
         if np.isfinite(spread.value):
             found[name] = Difference(spread.interval(method), spread.p_value(method))

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.feature_extraction.text import TfidfVectorizer
 
-from hilum.metrics.floors import sentences
+from hilum.metrics.floors import first_best, sentences
 from hilum.metrics.intervals import Floats
 
 DAMPING = 0.85
@@ -59,7 +59,7 @@ class LexRank:
         if not found:
             return ""
         rows = self._vectoriser.transform(found)
-        return found[int(np.argmax(np.round(stationary((rows @ rows.T).toarray() >= SIMILAR), 9)))]
+        return found[first_best(stationary((rows @ rows.T).toarray() >= SIMILAR))]
 
 
 def stationary(joined_SS: NDArray[np.bool_], damping: float = DAMPING) -> Floats:
