@@ -10,11 +10,13 @@ import os
 import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import cache
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from threadpoolctl import ThreadpoolController
 from torch import Tensor
 
 from hilum.errors import InputError
@@ -72,14 +74,22 @@ def lookup(array: NDArray[Any], device: torch.device) -> Callable[[Tensor], Tens
 
 @contextmanager
 def one_thread() -> Iterator[None]:
-    """Within it PyTorch computes on one core. Where every operation is small, threads that meet after each one take
-    longer than one alone: a draft of one study is a hundred such steps."""
+    """Within it PyTorch and NumPy compute on one core. Where every operation is small, threads that meet after each
+    one take longer than one alone: a draft of one study is a hundred such steps. And those of OpenBLAS wait for more
+    in a loop, which takes a core from the encoder of the next study."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
-        yield
+        with _linear_algebra().limit(limits=1, user_api="blas"):
+            yield
     finally:
         torch.set_num_threads(threads)
+
+
+@cache
+def _linear_algebra() -> ThreadpoolController:
+    """The libraries that NumPy and SciPy have loaded: looked for once, which takes milliseconds."""
+    return ThreadpoolController()
 
 
 def on_cpu(state: Any) -> Any:  # noqa: ANN401 - a tree of anything

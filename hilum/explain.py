@@ -16,6 +16,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from hilum.consistency import said_in
 from hilum.imaging.geometry import Placement, mass_box
 from hilum.models.decoders import Decoder
 from hilum.models.memory import Memory
@@ -135,15 +136,11 @@ def words_attention(
     return attention_N
 
 
-def named(text: str, known: Collection[str]) -> list[str]:
-    """The findings, of those ``known``, that ``text`` calls present or leaves uncertain: what is ruled out was not
-    seen anywhere."""
-    said = label(text, further=True, reading=Reading.PLAIN)
-    return [
-        name
-        for name, finding in said.items()
-        if finding.state is not State.ABSENT and name in known and name != NO_FINDING
-    ]
+def named(sentence: str, known: Collection[str]) -> list[str]:
+    """The findings, of those ``known``, that a sentence (normal form) calls present or leaves uncertain: what is
+    ruled out was not seen anywhere."""
+    said = said_in(sentence)
+    return [name for name, one in said.items() if one.state is not State.ABSENT and name in known]
 
 
 def evidence_maps(looked_FN: NDArray[np.float32], names: Sequence[str]) -> dict[str, NDArray[np.float32]]:
@@ -161,10 +158,10 @@ def evidence_maps(looked_FN: NDArray[np.float32], names: Sequence[str]) -> dict[
     }
 
 
-def sentence_evidence(text: str, maps: Mapping[str, NDArray[np.float32]]) -> NDArray[np.float32] | None:
-    """Where the findings that ``text`` names were read, each counting alike, (N), sum 1; None where it names none
-    that has a map."""
-    there = [maps[name] for name in named(text, maps)]
+def sentence_evidence(sentence: str, maps: Mapping[str, NDArray[np.float32]]) -> NDArray[np.float32] | None:
+    """Where the findings that a sentence (normal form) names were read, each counting alike, (N), sum 1; None where
+    it names none that has a map."""
+    there = [maps[name] for name in named(sentence, maps)]
     return np.mean(there, axis=0, dtype=np.float32) if there else None
 
 

@@ -238,9 +238,9 @@ class ReadAgain:
         full_stop = self.reporter.full_stop
         for span in explain.sentence_spans(self.tokens, full_stop):
             words = self.tokens[span.start : span.stop]
-            text = readable(self.reporter.run.tokenizer.decode_report([START, *words])[0])
-            drawn = tuple(rightly_named(text, self.study.truth))
-            evidence_N = explain.sentence_evidence(text, self.evidence)
+            sentence = self.reporter.run.tokenizer.decode_report([START, *words])[0]
+            drawn = tuple(rightly_named(readable(sentence), self.study.truth))
+            evidence_N = explain.sentence_evidence(sentence, self.evidence)
             if not drawn or evidence_N is None:
                 continue
             attention_N = explain.sentence_attention(self.said, span, full_stop)[: self.cells]

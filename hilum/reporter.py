@@ -234,15 +234,17 @@ class Reporter:
             evidence = explain.evidence_maps(looked_BFN[index].cpu().numpy(), model.config.findings)
             sentences = []
             for span in explain.sentence_spans(said.tokens, self.full_stop):
-                text = readable(tokenizer.decode_report([START, *said.tokens[span.start : span.stop]])[0])
+                sentence = tokenizer.decode_report([START, *said.tokens[span.start : span.stop]])[0]
                 attention_N, share = explain.apart(
                     explain.sentence_attention(said, span, self.full_stop), positions
                 )
-                map_N, kind = explain.sentence_evidence(text, evidence), MapKind.EVIDENCE
+                map_N, kind = explain.sentence_evidence(sentence, evidence), MapKind.EVIDENCE
                 if map_N is None:
                     map_N, kind = attention_N, MapKind.ATTENTION
                 log_prob = float(said.log_prob_T[span.start : span.stop].sum())
-                sentences.append(Sentence(text, span.section, log_prob, regions(map_N), share, kind))
+                sentences.append(
+                    Sentence(readable(sentence), span.section, log_prob, regions(map_N), share, kind)
+                )
             estimates = self._estimates(probabilities_BF[index].tolist(), evidence, regions)
             text = " ".join(sentence.text for sentence in sentences)
             drafts.append(

@@ -239,11 +239,13 @@ def likeness_regression(alike_NN: Floats, ridge: float) -> Callable[[Floats], Fl
         apart_BN = alike_BN - mean_N
         return np.asarray(apart_BN - apart_BN.mean(1, keepdims=True))
 
-    # The ridge keeps it far from singular; a product takes half of the time of solving a study's equations.
-    inverse_NN = linalg.inv(centred(alike_NN) + ridge * np.eye(len(alike_NN)))
+    # The ridge keeps it far from singular; a product takes half of the time of solving a study's equations. It is
+    # symmetric, and reading one half of 32 MB a third of the time of reading all.
+    inverse_NN = np.asfortranarray(linalg.inv(centred(alike_NN) + ridge * np.eye(len(alike_NN))))
 
     def weigh(alike_BN: Floats) -> Floats:
-        gain_BN = centred(alike_BN) @ inverse_NN
+        gains = [linalg.blas.dsymv(1.0, inverse_NN, row_N, lower=1) for row_N in centred(alike_BN)]
+        gain_BN = np.reshape(gains, alike_BN.shape)
         return np.asarray(1.0 / len(mean_N) + gain_BN - gain_BN.mean(1, keepdims=True))
 
     return weigh
@@ -382,6 +384,11 @@ class _Read:
         self._count_TX = sparse.csr_array(
             (np.ones(len(entries)), (rows, columns)), shape=(len(texts), len(index))
         )
+        self._present_T = {
+            trait.name: np.asarray(self._count_TX[:, [column]].sum(1) > 0)
+            for trait, column in index.items()
+            if trait.kind == "present"
+        }
 
     def worth(self, head: Worth) -> Floats:
         """What each text is worth to a study's head."""
@@ -389,5 +396,4 @@ class _Read:
 
     def stating(self, name: str) -> NDArray[np.bool_]:
         """Which texts call the finding ``name`` present."""
-        trait = Trait("present", name)
-        return np.asarray(self._count_TX[:, [each == trait for each in self._traits]].sum(1) > 0)
+        return self._present_T.get(name, np.zeros(self._count_TX.shape[0], np.bool_))

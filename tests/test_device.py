@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from threadpoolctl import threadpool_info, threadpool_limits
 
 from hilum import checkpoints, device, training
 from hilum.data import manifest
@@ -31,11 +32,16 @@ def test_a_device_is_chosen_by_name(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_one_thread_and_then_as_many_as_before() -> None:
-    before = torch.get_num_threads()
-    with pytest.raises(RuntimeError, match="no"), device.one_thread():
-        assert torch.get_num_threads() == 1
-        raise RuntimeError("no")
-    assert torch.get_num_threads() == before
+    def blas() -> list[int]:
+        return [library["num_threads"] for library in threadpool_info() if library["user_api"] == "blas"]
+
+    with threadpool_limits(2, user_api="blas"):
+        before = torch.get_num_threads(), blas()
+        with pytest.raises(RuntimeError, match="no"), device.one_thread():
+            assert torch.get_num_threads() == 1
+            assert set(blas()) == {1}
+            raise RuntimeError("no")
+        assert (torch.get_num_threads(), blas()) == before
 
 
 def test_of_several_gpus_each_process_takes_its_own(monkeypatch: pytest.MonkeyPatch) -> None:

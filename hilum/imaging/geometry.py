@@ -205,18 +205,18 @@ def mass_box(grid_hw: npt.ArrayLike, share: float = 0.5) -> Box:
     Raises ValueError where a value is negative or not finite, or the grid has no mass.
     """
     cells_hw = np.asarray(grid_hw, np.float64)
-    total = float(cells_hw.sum())
-    if not np.isfinite(cells_hw).all() or float(cells_hw.min()) < 0 or total <= 0 or not 0 < share <= 1:
+    total = float(cells_hw.sum())  # not finite where a value is not
+    if not 0 < total < math.inf or float(cells_hw.min()) < 0 or not 0 < share <= 1:
         raise ValueError("a grid must hold finite masses, none negative and not all 0, and 0 < share <= 1")
     falling = np.sort(cells_hw, axis=None)[::-1]
-    needed = int(np.searchsorted(np.cumsum(falling), share * total * (1 - _TIE)))
+    needed = int(falling.cumsum().searchsorted(share * total * (1 - _TIE)))
     least = falling[min(needed, falling.size - 1)]
     chosen_hw = (cells_hw >= least * (1 - _TIE)) & (cells_hw > 0)
-    _, part_hw = cv2.connectedComponents(chosen_hw.astype(np.uint8), connectivity=8)
+    _, part_hw, boxes, _ = cv2.connectedComponentsWithStats(chosen_hw.view(np.uint8), connectivity=8)
     mass = np.bincount(part_hw.ravel(), weights=cells_hw.ravel())
     mass[0] = -1.0  # what was not chosen
-    rows, cols = np.nonzero(part_hw == int(mass.argmax()))
-    return float(cols.min()), float(rows.min()), float(cols.max() + 1), float(rows.max() + 1)
+    left, top, width, height, _ = boxes[mass.argmax()].tolist()
+    return float(left), float(top), float(left + width), float(top + height)
 
 
 def _covered(cells: int, size: int, start: int, stop: int) -> npt.NDArray[np.float64]:

@@ -94,37 +94,39 @@ class PreparedRNN:
         """See ``Decoder.step``."""
         keys_BNA, absent_B1N, told_BG, told_BE = state.fixed
         gates_RG = _added(self.gates_VG.index_select(0, tokens_R), told_BG)
-        deep_RE, context_RD, attention_RN, rows = self._read(
-            gates_RG, state.rows, (keys_BNA, absent_B1N), memory
-        )
+        context_RD, attention_RN, own = self._read(gates_RG, state.rows, (keys_BNA, absent_B1N), memory)
+        deep_RE, asked_RX = self._after(own[0])
         deep_RE = torch.addmm(deep_RE, context_RD, self.context_DE)
         deep_RE = _added(deep_RE.add_(self.words_VE.index_select(0, tokens_R)), told_BE)
         logits_RV = torch.addmm(self.out_V, deep_RE.tanh_(), self.out_EV)
-        return logits_RV, attention_RN, State(rows, state.fixed)
+        return logits_RV, attention_RN, State((*own, asked_RX), state.fixed)
 
     def forward(self, tokens_BT: Tensor, memory: Memory) -> tuple[Tensor, Tensor]:
-        """See ``Decoder.forward``. The output layer runs once over all steps."""
+        """See ``Decoder.forward``. What no later step asks for is computed once over all of them."""
         state = self.start(memory)
         keys_BNA, absent_B1N, told_BG, told_BE = state.fixed
         gates_BTG = self.gates_VG[tokens_BT] + told_BG.unsqueeze(1)
+        size = self.inner.embed.embedding_dim
+        deep_E, asked_X = self.after_X.tensor_split([size])
+        deep_HE, asked_HX = self.after_HX.tensor_split([size], 1)
         rows, read = state.rows, []
         for gates_BG in gates_BTG.unbind(1):
-            *found, rows = self._read(gates_BG.contiguous(), rows, (keys_BNA, absent_B1N), memory)
-            read.append(found)
-        deep_BTE, context_BTD, attention_BTN = (torch.stack(part, 1) for part in zip(*read, strict=True))
-        deep_BTE = deep_BTE + context_BTD @ self.context_DE + self.words_VE[tokens_BT] + told_BE.unsqueeze(1)
+            *looked, own = self._read(gates_BG.contiguous(), rows, (keys_BNA, absent_B1N), memory)
+            rows = (*own, torch.addmm(asked_X, own[0], asked_HX))
+            read.append((own[0], *looked))
+        hidden_BTH, context_BTD, attention_BTN = (torch.stack(part, 1) for part in zip(*read, strict=True))
+        deep_BTE = hidden_BTH @ deep_HE + context_BTD @ self.context_DE
+        deep_BTE = deep_BTE + (deep_E + self.words_VE[tokens_BT] + told_BE.unsqueeze(1))
         return deep_BTE.tanh_() @ self.out_EV + self.out_V, attention_BTN
 
     def _read(
         self, gates_RG: Tensor, rows: tuple[Tensor, ...], seen: tuple[Tensor, Tensor], memory: Memory
-    ) -> tuple[Tensor, Tensor, Tensor, tuple[Tensor, ...]]:
-        """What the next hidden state gives the output layer (R, E), context, attention and the next rows.
-        ``gates_RG`` holds what word and condition add, and is changed."""
+    ) -> tuple[Tensor, Tensor, list[Tensor]]:
+        """Context, attention, and the recurrent state behind it, its hidden part first. ``gates_RG`` holds what
+        word and condition add, and is changed."""
         *own, asked_RX = rows
         context_RD, attention_RN = self._look(asked_RX, *seen, memory)
-        own = self._advance(gates_RG, context_RD, own)
-        deep_RE, asked_RX = self._after(own[0])
-        return deep_RE, context_RD, attention_RN, (*own, asked_RX)
+        return context_RD, attention_RN, self._advance(gates_RG, context_RD, own)
 
     def _after(self, hidden_RH: Tensor) -> tuple[Tensor, Tensor]:
         """All that is made of a hidden state alone: for the output layer (R, E), and what the attention asks."""
