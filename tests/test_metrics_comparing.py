@@ -85,6 +85,18 @@ def test_a_lift_is_the_test_against_the_best_floor(compared: comparing.Compared)
     assert "contradictions" in compared.tests["ours"]["floor:low"]
 
 
+def test_lifts_and_differences_stand_in_the_order_of_the_metrics_and_not_of_a_process() -> None:
+    """A set of names has another order in each process, and what is written to a file would have, too."""
+    rng = np.random.default_rng(1)
+    names = ["mean", "bleu_4", "rouge_l", "cider", "meteor", "chrf", "bleu_1", "bleu_2"]
+    ours, floor = (
+        mean_of(*rng.random((1, 20)), **{name: rng.random(20) for name in names[1:]}) for _ in "ab"
+    )
+    found = comparing.compare({"ours": ours, "floor:one": floor}, WEIGHTING)
+    assert list(found.lift["ours"]) == names
+    assert list(intervals.paired_bootstrap(ours, floor, resamples=50)) == names
+
+
 def test_what_a_system_has_nothing_to_count_for_is_in_no_test_of_it(systems: dict[str, Statistics]) -> None:
     nothing = mean_of(np.full(80, np.nan), contradictions=np.zeros(80))
     found = comparing.compare({**systems, "floor:none": nothing}, WEIGHTING)

@@ -105,9 +105,9 @@ def _lifts(
     found: dict[str, dict[str, Lift]] = {}
     for system in (name for name in tests if floors):
         found[system] = {}
-        for metric in scores[system].keys() - clinical.LESS_IS_BETTER:
+        for metric in scores[system]:
             having = [floor for floor in floors if metric in scores[floor]]
-            if having:
+            if having and metric not in clinical.LESS_IS_BETTER:
                 over = max(having, key=lambda floor, metric=metric: scores[floor][metric].value)  # type: ignore[misc]
                 test = tests[system][over][metric]
                 found[system][metric] = Lift(over, test.value, test.low, test.high, test.p_value, test.p_holm)

@@ -230,12 +230,12 @@ def paired_bootstrap(
     _same_reports(first, second)
     weights_RN = resample(len(first.stats_NS), resamples, seed)
     spreads, others = bootstrap(first, weights_RN), bootstrap(second, weights_RN)
-    found = {}
-    for name in (name for name in spreads if name in others):
-        spread = spreads[name].minus(others[name])
-        if np.isfinite(spread.value):
-            found[name] = Difference(spread.interval(method), spread.p_value(method))
-    return found
+    apart = {name: spread.minus(others[name]) for name, spread in spreads.items() if name in others}
+    return {
+        name: Difference(spread.interval(method), spread.p_value(method))
+        for name, spread in apart.items()
+        if np.isfinite(spread.value)
+    }
 
 
 def paired_permutation(
