@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import os
 import re
+import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from functools import cache
 from typing import Any
 
@@ -76,14 +77,58 @@ def lookup(array: NDArray[Any], device: torch.device) -> Callable[[Tensor], Tens
 def one_thread() -> Iterator[None]:
     """Within it PyTorch and NumPy compute on one core. Where every operation is small, threads that meet after each
     one take longer than one alone: a draft of one study is a hundred such steps. And those of OpenBLAS wait for more
-    in a loop, which takes a core from the encoder of the next study."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
+    in a loop, which takes a core from the encoder of the next study.
+
+    Several threads may be within at once: each leaves with as many as there were before the first of them came.
+    """
+    within = _within()
+    limiting = within.enter()
     try:
-        with _linear_algebra().limit(limits=1, user_api="blas"):
+        with _linear_algebra().limit(limits=1, user_api="blas") if limiting else nullcontext():
             yield
     finally:
-        torch.set_num_threads(threads)
+        within.leave(limiting)
+
+
+class _Within:
+    """Who is within ``one_thread``, and how many threads PyTorch had before.
+
+    It keeps a number a thread, but a thread that is new begins with the last one set anywhere: born while another is
+    within, it would keep 1 for good. The libraries have one number for all: what a second caller found would be what
+    the first has set, so only one at a time sets it and puts it back.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._callers = 0
+        self._threads = 1
+        self._limited = False
+
+    def enter(self) -> bool:
+        """Whether the caller is to limit the libraries: nobody else does."""
+        with self._lock:
+            threads = (
+                torch.get_num_threads()
+            )  # asked by each: what a thread sets before it has asked does not last
+            if not self._callers:
+                self._threads = threads
+            self._callers += 1
+            torch.set_num_threads(1)
+            limits, self._limited = not self._limited, True
+            return limits
+
+    def leave(self, limited: bool) -> None:
+        """``limited`` as ``enter`` said."""
+        with self._lock:
+            self._callers -= 1
+            torch.set_num_threads(self._threads)
+            self._limited = self._limited and not limited
+
+
+@cache
+def _within() -> _Within:
+    """The one of this process."""
+    return _Within()
 
 
 @cache

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
@@ -42,6 +44,41 @@ def test_one_thread_and_then_as_many_as_before() -> None:
             assert set(blas()) == {1}
             raise RuntimeError("no")
         assert (torch.get_num_threads(), blas()) == before
+
+
+def test_threads_on_one_core_at_once_leave_as_many_as_before() -> None:
+    """The second is born and comes while the first is within, and leaves last."""
+    first_within, second_within, first_left = threading.Event(), threading.Event(), threading.Event()
+
+    def blas() -> set[int]:
+        return {library["num_threads"] for library in threadpool_info() if library["user_api"] == "blas"}
+
+    def first() -> int:
+        with device.one_thread():
+            first_within.set()
+            assert second_within.wait(10)
+        first_left.set()
+        return torch.get_num_threads()
+
+    def second() -> tuple[int, int]:
+        with device.one_thread():
+            second_within.set()
+            assert first_left.wait(10)
+            within = torch.get_num_threads()
+        return within, torch.get_num_threads()
+
+    before, libraries = torch.get_num_threads(), blas()
+    try:
+        torch.set_num_threads(2)
+        with ThreadPoolExecutor(2) as pool:
+            one = pool.submit(first)
+            assert first_within.wait(10)
+            other = pool.submit(second)
+            assert one.result(timeout=20) == 2
+            assert other.result(timeout=20) == (1, 2)
+        assert torch.get_num_threads() == 2 and blas() == libraries
+    finally:
+        torch.set_num_threads(before)
 
 
 def test_of_several_gpus_each_process_takes_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
