@@ -81,13 +81,12 @@ def one_thread() -> Iterator[None]:
 
     Several threads may be within at once: each leaves with as many as there were before the first of them came.
     """
-    within = _within()
-    limiting = within.enter()
+    limiting = _WITHIN.enter()
     try:
         with _linear_algebra().limit(limits=1, user_api="blas") if limiting else nullcontext():
             yield
     finally:
-        within.leave(limiting)
+        _WITHIN.leave(limiting)
 
 
 class _Within:
@@ -107,9 +106,8 @@ class _Within:
     def enter(self) -> bool:
         """Whether the caller is to limit the libraries: nobody else does."""
         with self._lock:
-            threads = (
-                torch.get_num_threads()
-            )  # asked by each: what a thread sets before it has asked does not last
+            # Asked by each: what a thread sets before it has asked does not last.
+            threads = torch.get_num_threads()
             if not self._callers:
                 self._threads = threads
             self._callers += 1
@@ -125,10 +123,8 @@ class _Within:
             self._limited = self._limited and not limited
 
 
-@cache
-def _within() -> _Within:
-    """The one of this process."""
-    return _Within()
+_WITHIN = _Within()
+"""The process's one, as the numbers that it looks after are the process's."""
 
 
 @cache
