@@ -90,16 +90,16 @@ def one_thread() -> Iterator[None]:
 
 
 class _Within:
-    """Who is within ``one_thread``, and how many threads PyTorch had before.
+    """How many threads there are outside ``one_thread``, and whether somebody within has limited the libraries.
 
-    It keeps a number a thread, but a thread that is new begins with the last one set anywhere: born while another is
-    within, it would keep 1 for good. The libraries have one number for all: what a second caller found would be what
-    the first has set, so only one at a time sets it and puts it back.
+    PyTorch keeps a number a thread, but a thread that is new begins with the last one set anywhere: born while
+    another is within, it would keep 1 for good. The libraries have one number for all: what a second caller found
+    would be what the first has set. So only one at a time takes note and limits the libraries; whoever comes after it
+    has left finds all as it was, since nobody within sets 1 again.
     """
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._callers = 0
         self._threads = 1
         self._limited = False
 
@@ -108,19 +108,18 @@ class _Within:
         with self._lock:
             # Asked by each: what a thread sets before it has asked does not last.
             threads = torch.get_num_threads()
-            if not self._callers:
-                self._threads = threads
-            self._callers += 1
+            limiting = not self._limited
+            if limiting:
+                self._threads, self._limited = threads, True
             torch.set_num_threads(1)
-            limits, self._limited = not self._limited, True
-            return limits
+            return limiting
 
     def leave(self, limited: bool) -> None:
         """``limited`` as ``enter`` said."""
         with self._lock:
-            self._callers -= 1
             torch.set_num_threads(self._threads)
-            self._limited = self._limited and not limited
+            if limited:
+                self._limited = False
 
 
 _WITHIN = _Within()
