@@ -2,13 +2,15 @@
 
     python benchmarks/ablation.py --data DATA --work DIR [--recipes openi-decoder openi-gru …] [--seeds 0 1 2]
                                   [--part r2gen/validation] [--resamples 1000] [--device auto] [--train]
+                                  [--together]
 
 Trains ``DIR/RECIPE-SEED`` where it is not there yet (a broken one goes on where it stopped), appraises it on
 ``--part``, and prints one JSON object: ``rows``, a system each, and ``table``, the same as Markdown. What two recipes
 learn alike is learnt once: decoders share the encoder of their seed, and recipes that differ in the search alone
 share everything. A trained system's number is the mean over its seeds; its interval reaches from the lowest end to
-the highest among them. ``minutes`` counts a shared encoder to each. Floors come from the first run. With ``--train``
-it only trains. Never give it a test part to choose anything by.
+the highest among them. ``minutes`` counts a shared encoder to each. Floors come from the first run. With
+``--together`` the seeds of each recipe are also scored as one run (``hilum combine``), its minutes those of all. With
+``--train`` it only trains. Never give it a test part to choose anything by.
 """
 
 from __future__ import annotations
@@ -23,7 +25,7 @@ from typing import Any
 
 import msgspec
 
-from hilum import allocator, appraisal, atomic, checkpoints, lineage, training
+from hilum import allocator, appraisal, atomic, checkpoints, combining, lineage, training
 from hilum.appraisal import Appraisal
 from hilum.configuration import TrainConfig
 from hilum.device import choose
@@ -50,7 +52,8 @@ def trained(recipe: str, seed: int, data: Path, work: Path, device: str) -> Path
         return out
     described = msgspec.json.decode(msgspec.json.encode(config))
     others = sorted(path.parent for path in work.glob("*/config.json"))
-    learnt = {other: checkpoints.read_info(other).training for other in others}
+    infos = {other: checkpoints.read_info(other) for other in others}
+    learnt = {other: info.training for other, info in infos.items() if info.model.classifiers == 1}
     if not out.exists():
         for other, training_of in learnt.items():
             if _same(described, training_of, ("name", "search", "retrieval")):
@@ -130,6 +133,31 @@ def together(each: Sequence[Mapping[str, tuple[float, float, float]]]) -> dict[s
     }
 
 
+def row_of(
+    system: str, runs: Sequence[Path], data: Path, part: str, resamples: int, device: str
+) -> tuple[dict[str, Any], Appraisal]:
+    """The row of a system that was trained as ``runs``, and the appraisal of the first."""
+    found = [appraisal.appraise(run, data, part, resamples=resamples, device=choose(device)) for run in runs]
+    row = {
+        "system": system,
+        "seeds": len(runs),
+        "runs": [checkpoints.read_info(run).weights_sha256 for run in runs],
+        "scores": together([scores(one) for one in found]),
+        "texts": sum(one.card.texts[appraisal.MODEL].distinct for one in found) / len(found),
+        "minutes": sum(map(minutes, runs)) / len(runs),
+        "drafts_per_second": drafts_per_second(runs[0], found[0], device),
+    }
+    return row, found[0]
+
+
+def combined(runs: Sequence[Path], data: Path, work: Path, recipe: str, device: str) -> Path:
+    """The run folder of ``runs`` as one; made where it is not there yet."""
+    out = work / f"{recipe}-of-{'-'.join(run.name.rpartition('-')[2] for run in runs)}"
+    if not (out / "config.json").is_file():
+        combining.combine(runs, data, out, device=choose(device))
+    return out
+
+
 def table(rows: Sequence[Mapping[str, Any]]) -> str:
     """The rows as Markdown."""
     shown = [name for name in COLUMNS if any(name in row["scores"] for row in rows)]
@@ -160,6 +188,7 @@ def main() -> None:
     parser.add_argument("--resamples", type=int, default=1000)
     parser.add_argument("--device", default="auto")
     parser.add_argument("--train", action="store_true")
+    parser.add_argument("--together", action="store_true")
     given = parser.parse_args()
     allocator.keep_freed_memory()
     rows: list[dict[str, Any]] = []
@@ -169,34 +198,24 @@ def main() -> None:
                 trained(recipe, seed, given.data, given.work, given.device)
             continue
         runs = [trained(recipe, seed, given.data, given.work, given.device) for seed in given.seeds]
-        found = [
-            appraisal.appraise(
-                run, given.data, given.part, resamples=given.resamples, device=choose(given.device)
-            )
-            for run in runs
-        ]
+        row, found = row_of(recipe, runs, given.data, given.part, given.resamples, given.device)
         if not rows:
-            for name, metrics in found[0].card.systems.items():
+            for name, metrics in found.card.systems.items():
                 if name.startswith(("floor:", "ceiling:")):
                     values = {
                         key: [metrics[key].value, metrics[key].low, metrics[key].high]
                         for key in COLUMNS
                         if key in metrics
                     }
-                    rows.append(
-                        {"system": name, "scores": values, "texts": found[0].card.texts[name].distinct}
-                    )
-        rows.append(
-            {
-                "system": recipe,
-                "seeds": len(runs),
-                "runs": [checkpoints.read_info(run).weights_sha256 for run in runs],
-                "scores": together([scores(one) for one in found]),
-                "texts": sum(one.card.texts[appraisal.MODEL].distinct for one in found) / len(found),
-                "minutes": sum(map(minutes, runs)) / len(runs),
-                "drafts_per_second": drafts_per_second(runs[0], found[0], given.device),
-            }
-        )
+                    rows.append({"system": name, "scores": values, "texts": found.card.texts[name].distinct})
+        rows.append(row)
+        if given.together and len(runs) > 1:
+            one = combined(runs, given.data, given.work, recipe, given.device)
+            of_all = f"{recipe}, {len(runs)} together"
+            rows.append(
+                row_of(of_all, [one], given.data, given.part, given.resamples, given.device)[0]
+                | {"seeds": len(runs)}
+            )
     if not given.train:
         print(
             json.dumps({"part": given.part, "rows": rows, "table": table(rows)}, indent=1, ensure_ascii=False)

@@ -142,7 +142,7 @@ def gradients(one: ReadAgain, name: str) -> dict[str, Map]:
     model = one.reporter.run.model
     placed_BND = model.place(one.seen.features_BIGD, one.seen.projection_BI).detach().requires_grad_(True)
     present_BN = one.seen.cells_BIG.flatten(1)
-    logits_BF, _ = model.head(placed_BND, present_BN)
+    logits_BF, _ = model.read(placed_BND, one.seen.cells_BIG, one.seen.projection_BI)
     (slope_BND,) = torch.autograd.grad(logits_BF[0, model.config.findings.index(name)], placed_BND)
     channel_BD = (slope_BND * present_BN.unsqueeze(-1)).sum(1) / present_BN.sum(1, keepdim=True)
     with torch.no_grad():

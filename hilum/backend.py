@@ -64,7 +64,7 @@ def digest(model: ReportModel) -> str:
     # How films are brought into the encoder's pixels is no weight, and in the graph all the same.
     seen = (shape.encoder, shape.image_size, shape.encoder_shape, shape.trainable == 0, torch.__version__)
     found = hashlib.sha256(repr(seen).encode())
-    for part in (model.encoder, model.neck):
+    for part in model.seeing():
         for name, tensor in sorted(part.state_dict().items()):
             found.update(f"{name}{tuple(tensor.shape)}".encode())
             found.update(tensor.contiguous().cpu().numpy().tobytes())

@@ -74,6 +74,7 @@ def _options(
 for command in (
     models.demo,
     models.train,
+    models.combine,
     models.evaluate,
     models.report,
     text.label,

@@ -201,9 +201,9 @@ class ReadAgain:
         self.seen: Seen = reporter.seen(dataset, [study])
         model, tokenizer = reporter.run.model, reporter.run.tokenizer
         with torch.no_grad():
-            memory, _, _ = reporter.remember([study], self.seen)
+            memory = reporter.remember([study], self.seen).memory
             _, attention_BFN, placed_BND = model.read_findings(*self.seen)
-            added_BFN = model.head.contributions(placed_BND, self.seen.cells_BIG.flatten(1))
+            added_BFN = model.contributions(placed_BND, self.seen.cells_BIG)
         names = model.config.findings
         self.evidence = explain.evidence_maps(attention_BFN[0].cpu().numpy(), names)
         self.contribution = explain.evidence_maps(added_BFN[0].cpu().numpy(), names)

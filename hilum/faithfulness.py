@@ -56,7 +56,7 @@ def of_sentence(reporter: Reporter, study: Study, tokens: Sequence[int], span: S
 
     def score(seen: Seen) -> Tensor:
         versions = seen.cells_BIG.shape[0]
-        memory, _, _ = reporter.remember([study] * versions, seen)
+        memory = reporter.remember([study] * versions, seen).memory
         logits_RTV, _ = reporter.run.model.decoder.forward(read_T.expand(versions, -1), memory)
         log_probs_RTV = torch.log_softmax(logits_RTV[:, span.start :].float(), -1)
         return log_probs_RTV.gather(-1, said_T.expand(versions, -1).unsqueeze(-1)).sum((1, 2))

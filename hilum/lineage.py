@@ -85,7 +85,10 @@ def fingerprint(
         augment=1.0, codes=0, retrieval=None,
     )  # fmt: skip
     unchosen = msgspec.to_builtins(EncoderShape())
-    _drop(described["model"], background=(), retrieved=None, codes=(), trainable=None, encoder_shape=unchosen)
+    _drop(
+        described["model"], background=(), retrieved=None, codes=(), trainable=None, encoder_shape=unchosen,
+        classifiers=1,
+    )  # fmt: skip
     _drop(described["search"], nucleus=1.0, consensus=(), consensus_power=0.0, consistent=False)
     if config.model.decoder == "soft-lstm":
         for name in ("decoder", "layers", "heads"):

@@ -125,7 +125,7 @@ def encoder_loss(
     drawn for the whole batch."""
     films_B = (batch.rows_BI >= 0).sum(1)
     varied = vary(batch, generator)
-    counts = Counts.of(batch, model.head.sided_F)
+    counts = Counts.of(batch, model.sided_F)
     places = places if places_weight else None
     shown = 0 if places is None else places_count(batch.studies, places, varied.cells_BIG)
 
@@ -137,7 +137,7 @@ def encoder_loss(
         logits_BF, attention_BFN, placed_BND = model.read_findings(
             features_BIGD, some.cells_BIG, some.projection_BI
         )
-        loss = findings_loss(logits_BF, some.findings_BF, model.head.sided_F, counts)
+        loss = findings_loss(logits_BF, some.findings_BF, model.sided_F, counts)
         if some.codes_BC.shape[1]:
             loss = loss + codes_loss(
                 model.read_codes(placed_BND, some.cells_BIG), some.codes_BC, counts.codes
@@ -196,7 +196,7 @@ def decoder_loss(
     """
     varied = vary(batch, generator)
     told_B1 = torch.rand(len(batch.studies), 1, generator=generator) < told
-    counts = Counts.of(batch, model.head.sided_F, emphasis)
+    counts = Counts.of(batch, model.sided_F, emphasis)
 
     def of_part(studies: slice) -> Tensor:
         features_BIGD = read(batch.rows_BI[studies], None)
@@ -212,7 +212,7 @@ def decoder_loss(
         )  # fmt: skip
         if not findings:
             return loss
-        return loss + findings * findings_loss(logits_BF, some.findings_BF, model.head.sided_F, counts)
+        return loss + findings * findings_loss(logits_BF, some.findings_BF, model.sided_F, counts)
 
     return of_part
 

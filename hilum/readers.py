@@ -98,12 +98,21 @@ def cached_maps(model: ReportModel, films: Films, cache: Path) -> list[NDArray[n
 
 
 def _map_paths(model: ReportModel, films: Films, cache: Path) -> list[Path]:
-    name = f"maps-{_digest(films, model.encoder)}"
-    return [cache / f"{name}-{scale}.npy" for scale in range(len(model.encoder.widths))]
+    name = f"maps-{_digest(films, *(one.encoder for one in model.each()))}"
+    return [
+        cache / f"{name}-{scale}.npy" for scale in range(sum(len(one.encoder.widths) for one in model.each()))
+    ]
 
 
 def _seeing(model: ReportModel, films: Films, cache: Path) -> Callable[[range], Tensor]:
-    """Chunks of films to their features: out of cached maps where there are any, else from the pixels."""
+    """Chunks of films to their features: out of cached maps where there are any, or out of what each of several
+    classifiers has cached alone, else from the pixels."""
+    alone = [_features_path(films, cache, one.encoder, one.neck) for one in model.each()]
+    if len(alone) > 1 and all(path.is_file() for path in alone):
+        seen = [np.load(path, mmap_mode="r") for path in alone]
+        return lambda chunk: torch.cat(
+            [torch.from_numpy(np.array(one[chunk.start : chunk.stop])) for one in seen], -1
+        )
     paths = _map_paths(model, films, cache)
     if model.config.trainable != 0 or not all(path.is_file() for path in paths):
         return lambda chunk: model.see(_images(films, chunk, model.device))
@@ -111,6 +120,12 @@ def _seeing(model: ReportModel, films: Films, cache: Path) -> Callable[[range], 
     return lambda chunk: model.join(
         [torch.from_numpy(np.array(one[chunk.start : chunk.stop])).to(model.device).float() for one in maps]
     )
+
+
+def _features_path(films: Films, cache: Path, *parts: nn.Module) -> Path:
+    count = films.reported
+    some = "" if count == len(films.pixels_MHW) else f"-{count}"
+    return cache / f"features-{_digest(films, *parts)}{some}.npy"
 
 
 def _images(films: Films, chunk: range, device: torch.device) -> Tensor:
@@ -136,12 +151,11 @@ def cached_features(model: ReportModel, films: Films, cache: Path) -> NDArray[np
     The file's name holds the films' key and a digest of the weights that see. Mapped into memory, read only.
     """
     count = films.reported
-    some = "" if count == len(films.pixels_MHW) else f"-{count}"
-    path = cache / f"features-{_digest(films, model.encoder, model.neck)}{some}.npy"
+    path = _features_path(films, cache, *model.seeing())
     if not path.is_file():
         model.eval()
         see = _seeing(model, films, cache)
-        shape = (count, model.grid**2, model.config.width)
+        shape = (count, model.grid**2, model.width)
         with atomic.replacing(path) as temporary:
             features = np.lib.format.open_memmap(temporary, mode="w+", dtype=np.float16, shape=shape)
             for chunk in track(list(in_chunks(count, CHUNK)), f"caching features ({CHUNK} films each)"):

@@ -85,6 +85,16 @@ class Seen(NamedTuple):
     projection_BI: Tensor
 
 
+class Remembered(NamedTuple):
+    """What the model has read of B studies: the memory from which they are drafted, the findings head's logits
+    (B, F) and attention (B, F, N), and its verdict on each."""
+
+    memory: Memory
+    logits_BF: Tensor
+    looked_BFN: Tensor
+    heads: list[Verdict]
+
+
 class Reporter:
     """A trained model, ready to draft."""
 
@@ -218,10 +228,9 @@ class Reporter:
     ) -> list[Draft]:  # fmt: skip
         model, tokenizer = self.run.model, self.run.tokenizer
         seen = self._seen(studies, features, placements)
-        memory, logits_BF, heads = self.remember(studies, seen)
+        memory, logits_BF, looked_BFN, heads = self.remember(studies, seen)
         probabilities_BF = torch.sigmoid(logits_BF).cpu()
         positions = seen.cells_BIG[0].numel()  # behind them stand the words of the background
-        _, looked_BFN = model.head(memory.features_BND[:, :positions], memory.present_BN[:, :positions])
         found = self._chosen(studies, memory, heads, logits_BF)
         finished = [(*one.hypothesis.tokens, *((END,) if one.hypothesis.finished else ())) for one in found]
         drafts = []
@@ -321,7 +330,7 @@ class Reporter:
         views = max(len(part) for part in features)
         cells_BIG = torch.zeros(len(studies), views, model.grid**2, dtype=torch.bool)
         projection_BI = torch.full((len(studies), views), PROJECTION_INDEX[Projection.UNKNOWN])
-        features_BIGD = torch.zeros(len(studies), views, model.grid**2, model.config.width)
+        features_BIGD = torch.zeros(len(studies), views, model.grid**2, model.width)
         for index, study in enumerate(studies):
             for row, (view, placement) in enumerate(
                 zip(ordered_views(study), placements[index], strict=True)
@@ -333,10 +342,10 @@ class Reporter:
         device = model.device
         return Seen(features_BIGD.to(device), cells_BIG.to(device), projection_BI.to(device))
 
-    def remember(self, studies: Sequence[Study], seen: Seen) -> tuple[Memory, Tensor, list[Verdict]]:
-        """The memory from which ``studies`` are drafted, the head's logits (B, F), and its verdict on each."""
+    def remember(self, studies: Sequence[Study], seen: Seen) -> Remembered:
+        """What the model reads of ``studies``."""
         model = self.run.model
-        logits_BF, _, placed_BND = model.read_findings(*seen)
+        logits_BF, looked_BFN, placed_BND = model.read_findings(*seen)
         heads = [self._verdict(row) for row in torch.sigmoid(logits_BF).cpu()]
         told_BF = torch.stack([self._told(head.called) for head in heads]).to(model.device)
         asked = [background(study, self.run.tokenizer, model.config.background) for study in studies]
@@ -344,7 +353,8 @@ class Reporter:
             retrieved = self._retrieved(logits_BF.detach().double().cpu().numpy())
             asked = [(*known, *read) for known, read in zip(asked, retrieved, strict=True)]
         asked_BS = pad_rows(asked).to(model.device)
-        return model.tell(placed_BND, seen.cells_BIG, logits_BF, told_BF, asked_BS), logits_BF, heads
+        memory = model.tell(placed_BND, seen.cells_BIG, logits_BF, told_BF, asked_BS)
+        return Remembered(memory, logits_BF, looked_BFN, heads)
 
     def _verdict(self, probabilities_F: Tensor) -> Verdict:
         info = self.run.info

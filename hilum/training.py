@@ -39,7 +39,7 @@ from hilum.imaging.augment import Draws
 from hilum.metrics.frequencies import Frequencies
 from hilum.models.decoders import begin_with
 from hilum.models.encoders import weights
-from hilum.models.report_model import ReportModel
+from hilum.models.report_model import ReportModel, todays_names
 from hilum.objectives import PartLoss, has_films, learnable
 from hilum.places import drawn_places
 from hilum.precision import Arithmetic
@@ -134,7 +134,8 @@ def _train(
         return checkpoints.read_info(out)  # it had finished
     seeing_run = None if encoder is None else lineage.looking(encoder, config, data)
     if seeing_run is not None:
-        shape = replace(shape, encoder_shape=seeing_run.info.model.encoder_shape)
+        taken = seeing_run.info.model
+        shape = replace(shape, encoder_shape=taken.encoder_shape, classifiers=taken.classifiers)
     published = None
     if config.pretrained and begun is None and seeing_run is None:
         published = weights.find(shape.encoder, config.weights, config.weights_sha256)
@@ -148,7 +149,7 @@ def _train(
     torch.manual_seed(config.seed)
     model = begun.model if begun is not None else ReportModel(shape)
     if published is not None and saved is None:
-        model.encoder.load_state_dict(published.state)
+        model.each()[0].encoder.load_state_dict(published.state)
     if seeing_run is not None and saved is None:
         state, writing_parts = seeing_run.model.state_dict(), ("decoder.", "background.")
         learnt = {name: part for name, part in state.items() if not name.startswith(writing_parts)}
@@ -355,7 +356,7 @@ def _run_stage(
         if saved.get("scaler") and arithmetic.scaler.is_enabled():
             arithmetic.scaler.load_state_dict(saved["scaler"])
         if average is not None:
-            average.load(saved["average"])
+            average.load(todays_names(saved["average"]))
     statistics = parallel.running_statistics(model)
     lengths = [len(example.tokens) for example in examples]
     total = stage.epochs * math.ceil(len(examples) / stage.batch_size)

@@ -45,6 +45,7 @@ ROOMS = [
     "configuration",
     "lineage",
     "training",
+    "combining",
     "recipes",
     "summary",
     "cascade",

@@ -34,7 +34,7 @@ def test_features_are_pytorchs_for_any_number_of_films_and_the_graph_is_kept(
     monkeypatch.setattr(backend, "_exported", lambda model: pytest.fail("exported twice"))
     assert backend.choose("auto", model, tmp_path).name == "ONNX Runtime"
     with torch.no_grad():
-        next(model.encoder.parameters()).mul_(2.0)
+        next(model.each()[0].encoder.parameters()).mul_(2.0)
     assert backend.digest(model)[:24] not in kept.name  # other weights, another graph
     kept.rename(tmp_path / f"encoder-{backend.digest(model)[:24]}.onnx").write_bytes(b"no graph")
     with pytest.raises(HilumError, match="cannot be read"):

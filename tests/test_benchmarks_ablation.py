@@ -43,3 +43,21 @@ def test_what_is_learnt_alike_is_learnt_once(tmp_path: Path, monkeypatch: pytest
     assert stages == ["encoder", "decoder"]
     other = checkpoints.read_info(ablation.trained("small-gru", 1, data, work, "cpu"))
     assert "encoder_from" not in other.training and ablation.minutes(work / "small-gru-1") > 0
+
+
+def test_seeds_together_are_made_once_and_nothing_is_learnt_from_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data, work = tmp_path / "data", tmp_path / "work"
+    made.dataset(data, 30)
+    monkeypatch.setattr(ablation, "RECIPES", {"small": small, "small-gru": partial(variant, small, "gru")})
+    runs = [ablation.trained("small", seed, data, work, "cpu") for seed in (0, 1)]
+    both = ablation.combined(runs, data, work, "small", "cpu")
+    assert both == work / "small-of-0-1" and checkpoints.read_info(both).model.classifiers == 2
+    written = (both / "config.json").stat().st_mtime_ns
+    assert ablation.combined(runs, data, work, "small", "cpu") == both
+    assert (both / "config.json").stat().st_mtime_ns == written
+    assert ablation.minutes(both) == pytest.approx(sum(map(ablation.minutes, runs)))
+    (runs[0] / "config.json").unlink()  # of this seed the combination alone is left
+    gru = checkpoints.read_info(ablation.trained("small-gru", 0, data, work, "cpu"))
+    assert "encoder_from" not in gru.training and gru.model.classifiers == 1

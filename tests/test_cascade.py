@@ -200,7 +200,7 @@ def test_it_begins_with_the_encoder_of_a_reader_on_the_same_split(data: Path, tm
     info = training.train(config, data, tmp_path / "run", start=reader)
     assert info.begun_from.startswith("made (")
     assert info.passes[0].image_size == 64
-    weights = checkpoints.load(reader).model.encoder.state_dict()
+    weights = checkpoints.load(reader).model.each()[0].encoder.state_dict()
     for model in runs.load(tmp_path / "run").models:
         assert all(torch.equal(part, weights[name]) for name, part in model.encoder.state_dict().items())
     with pytest.raises(InputError, match="has learnt from split 'clean'"):

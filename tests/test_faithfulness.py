@@ -100,7 +100,7 @@ def test_the_score_of_a_sentence_is_its_log_probability_in_the_draft(
     study = data.studies[1]
     tokens = reporter.run.tokenizer.encode_report("the heart is normal . the lungs are clear .", "")[1:]
     with torch.no_grad():
-        memory, _, _ = reporter.remember([study], seen)
+        memory = reporter.remember([study], seen).memory
         said = explain.words(reporter.run.model.decoder, memory, [tokens])[0]
         spans = explain.sentence_spans(tokens, reporter.full_stop)
         whole = faithfulness.from_memory(seen)(np.ones((2, 32), bool))

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import ClassVar
 
 import pytest
+import safetensors.torch
 import torch
 
 from hilum import checkpoints
@@ -105,13 +106,19 @@ def test_the_encoder_of_a_run_goes_on(tmp_path: Path) -> None:
     run = runs_made.run_folder(tmp_path / "run")
     learnt = checkpoints.load(run)
     start = weights.find("small-cnn", str(run))
-    torch.testing.assert_close(start.state, {**learnt.model.encoder.state_dict()})
+    torch.testing.assert_close(start.state, {**learnt.model.each()[0].encoder.state_dict()})
     digest = hashlib.sha256((run / "weights.safetensors").read_bytes()).hexdigest()
     info = learnt.info
     assert start.origin == weights.Origin(f"run {info.name}", "hilum", digest, "", info.trained_on)
     assert weights.find("small-cnn", str(run), digest).origin == start.origin
     with pytest.raises(FetchError, match="not the one you gave"):
         weights.find("small-cnn", str(run), "0" * 64)
+    # A run of before there could be several classifiers names its parts without their number.
+    state = safetensors.torch.load_file(run / "weights.safetensors")
+    before = {name.removeprefix("classifiers.0."): part for name, part in state.items()}
+    assert before.keys() != state.keys()
+    safetensors.torch.save_file(before, run / "weights.safetensors")
+    torch.testing.assert_close(weights.find("small-cnn", str(run)).state, start.state)
     with pytest.raises(
         InputError, match="its encoder is small-cnn, and that of the recipe efficientnet-lite0"
     ):

@@ -10,7 +10,8 @@ from torch import nn
 from hilum.decoding import SearchConfig, beam_search
 from hilum.models.background import BAG
 from hilum.models.decoders import NAMES
-from hilum.models.report_model import ModelConfig, Neck, ReportModel
+from hilum.models.film_classifier import Neck
+from hilum.models.report_model import ModelConfig, ReportModel, todays_names
 from hilum.text.tokenizer import PAD
 from tests.contracts import check_gradients
 
@@ -25,9 +26,10 @@ def make(config: ModelConfig = CONFIG) -> ReportModel:
     return ReportModel(config).eval()
 
 
-def test_gradient_reaches_every_parameter() -> None:
-    model = make()
-    features = model.see(torch.rand(4, 64, 64)).view(2, 2, 16, 32)
+@pytest.mark.parametrize("classifiers", [1, 3])
+def test_gradient_reaches_every_parameter(classifiers: int) -> None:
+    model = make(replace(CONFIG, classifiers=classifiers))
+    features = model.see(torch.rand(4, 64, 64)).view(2, 2, 16, model.width)
     cells = torch.ones(2, 2, 16, dtype=torch.bool)
     memory, logits = model.remember(features, cells, torch.tensor([[0, 1], [0, 2]]))
     words, _ = model.decoder(torch.randint(0, 20, (2, 5)), memory)
@@ -175,7 +177,7 @@ def test_gradient_reaches_every_parameter_that_reads_the_background() -> None:
     words, _ = model.decoder(torch.randint(0, 20, (3, 5)), memory)
     check_gradients(model, words.square().mean() + logits.square().mean())
     learning = {id(parameter) for parameter in (*model.writing_parameters(), *model.reading_parameters())}
-    seeing = {id(parameter) for part in (model.encoder, model.neck) for parameter in part.parameters()}
+    seeing = {id(parameter) for part in model.seeing() for parameter in part.parameters()}
     assert learning | seeing == {id(parameter) for parameter in model.parameters()}
 
 
@@ -225,9 +227,9 @@ def test_what_is_frozen_stays_as_it_was(learning: int | None) -> None:
     """A step of training moves what learns and nothing else: no weight and no statistic of a frozen norm."""
     torch.manual_seed(0)
     model = ReportModel(replace(LITE, trainable=learning))
-    groups = model.encoder.groups()
+    groups = model.each()[0].encoder.groups()
     learnt = len(groups) if learning is None else learning
-    before = {name: tensor.clone() for name, tensor in model.encoder.state_dict().items()}
+    before = {name: tensor.clone() for name, tensor in model.each()[0].encoder.state_dict().items()}
     trained = model.learning_parameters()
     model.requires_grad_(False)
     for parameter in trained:
@@ -240,7 +242,7 @@ def test_what_is_frozen_stays_as_it_was(learning: int | None) -> None:
     optimiser.step()
     frozen = {id(tensor) for group in groups[: len(groups) - learnt] for layer in group
               for tensor in (*layer.parameters(), *layer.buffers())}  # fmt: skip
-    tensors = [*model.encoder.named_parameters(), *model.encoder.named_buffers()]
+    tensors = [*model.each()[0].encoder.named_parameters(), *model.each()[0].encoder.named_buffers()]
     for name, tensor in tensors:
         assert torch.equal(tensor, before[name]) == (id(tensor) in frozen), name
     assert len(trained) == sum(id(one) not in frozen for one in model.parameters())
@@ -258,6 +260,60 @@ def test_a_frozen_encoders_maps_are_as_the_cache_holds_them() -> None:
         (exact,), (kept,) = free.look(films), frozen.look(films)
         assert torch.equal(kept, exact.half().float()) and not torch.equal(kept, exact)
         assert torch.equal(frozen.see(films), frozen.join([kept]))
+
+
+def test_several_classifiers_read_the_mean_of_each_and_the_first_ones_features_are_written_from() -> None:
+    """Findings are the mean of what each reads by itself; words are the first one's, told that mean."""
+    both = make(replace(CONFIG, classifiers=2))
+    films, cells = torch.rand(4, 64, 64), _seen(2)[1]
+    projection, tokens = torch.tensor([[0, 1], [0, 2]]), torch.randint(4, 20, (2, 5))
+    alone = []
+    for one in both.each():
+        model, state = make(), both.state_dict()
+        state |= {f"classifiers.0.{name}": part for name, part in one.state_dict().items()}
+        model.load_state_dict({name: part for name, part in state.items() if "classifiers.1." not in name})
+        alone.append(model)
+    with torch.no_grad():
+        maps = both.look(films)
+        torch.testing.assert_close(both.join(maps), both.see(films))
+        assert both.see(films).shape == (4, 16, both.width) == (4, 16, 64)
+        features = both.see(films).view(2, 2, 16, 64)
+        logits, looked, placed = both.read_findings(features, cells, projection)
+        added = both.contributions(placed, cells)
+        each = [
+            model.read_findings(model.see(films).view(2, 2, 16, 32), cells, projection) for model in alone
+        ]
+        torch.testing.assert_close(logits, (each[0][0] + each[1][0]) / 2)
+        torch.testing.assert_close(looked, (each[0][1] + each[1][1]) / 2)
+        torch.testing.assert_close(looked.sum(-1), torch.ones(2, 2))
+        said = [model.contributions(one[2], cells) for model, one in zip(alone, each, strict=True)]
+        torch.testing.assert_close(added, (said[0] + said[1]) / 2)
+        words, _ = both.decoder(tokens, both.tell(placed, cells, logits))
+        wanted, _ = alone[0].decoder(tokens, alone[0].tell(each[0][2], cells, logits))
+        torch.testing.assert_close(words, wanted)
+        assert (each[0][0] - each[1][0]).abs().max() > 1e-3
+    with pytest.raises(ValueError, match="0 classifiers"):
+        ReportModel(replace(CONFIG, classifiers=0))
+
+
+def test_weights_under_the_names_of_a_single_classifier_are_the_first_ones() -> None:
+    model, other = make(replace(CONFIG, codes=("normal",))), make(replace(CONFIG, codes=("normal",)))
+    before = {name.removeprefix("classifiers.0."): part + 1 for name, part in model.state_dict().items()}
+    assert {
+        "encoder",
+        "neck",
+        "position_GD",
+        "projection",
+        "norm",
+        "head",
+        "codes",
+        "decision_F",
+        "decoder",
+    } == {name.partition(".")[0] for name in before}
+    other.load_state_dict(before)
+    for name, part in other.state_dict().items():
+        torch.testing.assert_close(part, model.state_dict()[name] + 1)
+    assert [*todays_names(todays_names(before))] == [*todays_names(before)] == [*model.state_dict()]
 
 
 def test_sizes_and_groups_that_do_not_fit_are_refused() -> None:

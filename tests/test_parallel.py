@@ -101,7 +101,7 @@ def test_the_mean_of_the_parts_is_not_the_mean_of_the_whole(
 ) -> None:
     """What the counts are for: parts have unequal numbers of words and of known findings."""
     model, whole, _ = batch
-    all_, *parts = [objectives.Counts.of(whole.part(one), model.head.sided_F) for one in (*WHOLE, *PARTS)]
+    all_, *parts = [objectives.Counts.of(whole.part(one), model.sided_F) for one in (*WHOLE, *PARTS)]
     assert all_.words == sum(one.words for one in parts) and all_.studies == 8
     assert all_.findings == sum(one.findings for one in parts)
     assert all_.sides == sum(one.sides for one in parts) > 0

@@ -48,7 +48,7 @@ def test_the_cache_of_features_knows_the_weights_that_made_it(
     readers.cached_features(model, films, tmp_path / "cache")
     assert set((tmp_path / "cache").glob("features-*")) == before
     with torch.no_grad():
-        next(model.encoder.parameters()).add_(0.1)
+        next(model.each()[0].encoder.parameters()).add_(0.1)
     readers.cached_features(model, films, tmp_path / "cache")
     assert len(set((tmp_path / "cache").glob("features-*"))) == 2
 
@@ -80,7 +80,7 @@ def test_a_frozen_encoder_is_read_out_of_its_cached_maps(
     assert (read(one.rows_BI, None)[one.rows_BI < 0] == 0).all()
     model.zero_grad()
     read(one.rows_BI, None).square().sum().backward()
-    assert all(parameter.grad is not None for parameter in model.neck.parameters())
-    assert all(parameter.grad is None for parameter in model.encoder.parameters())
+    assert all(parameter.grad is not None for parameter in model.each()[0].neck.parameters())
+    assert all(parameter.grad is None for parameter in model.each()[0].encoder.parameters())
     features = readers.cached_features(model, films, cache)
     assert np.abs(features.astype(np.float32) - from_pixels.astype(np.float32)).max() < 2e-3

@@ -149,9 +149,11 @@ def test_samples_are_chosen_by_what_the_head_decides(data: Dataset, reporter: Re
 
 def test_no_word_speaks_of_a_side_that_the_head_has_not_decided(data: Dataset) -> None:
     run = made.untrained_run()
-    assert run.model.head.side is not None
+    assert run.model.each()[0].head.side is not None
     with torch.no_grad():
-        run.model.head.side.bias.copy_(torch.tensor([9.0, -9.0]))  # sure of the left, wherever it looks
+        run.model.each()[0].head.side.bias.copy_(
+            torch.tensor([9.0, -9.0])
+        )  # sure of the left, wherever it looks
     search = SearchConfig(beams=2, max_tokens=12, length_power=1.0, samples=24, temperature=1.5)
     said = {}
     for margin in (None, 0.0):
@@ -234,7 +236,7 @@ def test_without_beams_evidence_drafts_alone(data: Dataset) -> None:
     ready = Reporter(replace(run, info=info, bank=bank))
     for study, draft in zip(data.studies[:3], ready.report_all(data, data.studies[:3]), strict=True):
         same(draft, ready.report(study, data.root))
-        _, logits_BF, heads = ready.remember([study], ready.seen(data, [study]))
+        _, logits_BF, _, heads = ready.remember([study], ready.seen(data, [study]))
         assert ready._evidence is not None
         tokens = ready._evidence.draft(logits_BF[0].detach().double().numpy(), heads[0])
         alone = run.tokenizer.decode_report(tokens)
@@ -246,7 +248,7 @@ def test_without_beams_samples_are_all_there_is_to_choose_from(data: Dataset) ->
     run = made.untrained_run()
     search = replace(run.info.search, beams=0, samples=1)
     ready, some = Reporter(replace(run, info=replace(run.info, search=search))), data.studies[:4]
-    memory, _, heads = ready.remember(some, ready.seen(data, some))
+    memory, _, _, heads = ready.remember(some, ready.seen(data, some))
     banned_BV = torch.stack([ready._banned(head.called) for head in heads])
     for draft, drawn in zip(
         ready.report_all(data, some), sample(run.model.decoder, memory, search, banned_BV), strict=True

@@ -95,7 +95,7 @@ def test_the_memory_holds_the_words_of_two_reports(trained: tuple[Dataset, Path]
     reporter = Reporter.load(run)
     study = replace(dataset.studies[0], indication="Dyspnea.")
     seen = reporter.seen(dataset, [study])
-    memory, logits_BF, _ = reporter.remember([study], seen)
+    memory, logits_BF, *_ = reporter.remember([study], seen)
     assert reporter.run.bank is not None
     retrieved = Retrieved(reporter.run.bank, 2, reporter.run.tokenizer, len(reporter.run.tokenizer) + 1)
     (ids,) = retrieved(logits_BF.detach().double().numpy())
@@ -116,7 +116,7 @@ def test_another_bank_gives_another_draft(trained: tuple[Dataset, Path]) -> None
     for bank in (loaded.bank, other):
         reporter = Reporter(replace(loaded, bank=bank))
         study = dataset.studies[0]
-        memories.append(reporter.remember([study], reporter.seen(dataset, [study]))[0])
+        memories.append(reporter.remember([study], reporter.seen(dataset, [study])).memory)
     films = memories[0].features_BND.shape[1] - 1
     assert memories[0].features_BND.shape != memories[1].features_BND.shape or not torch.equal(
         memories[0].features_BND[:, films:], memories[1].features_BND[:, films:]

@@ -145,7 +145,7 @@ def train(
         if number:
             _go_on_from(model, state["finished"][-1])
         elif begun is not None:
-            model.encoder.load_state_dict(begun.model.encoder.state_dict())
+            model.encoder.load_state_dict(begun.model.each()[0].encoder.state_dict())
         if see is None or not config.frozen:
             see = film_seer(model, films)
             if config.frozen:

@@ -127,6 +127,25 @@ def train(
         typer.echo(f"{out}: {info.name}, trained on {info.trained_on}")
 
 
+def combine(
+    runs: Annotated[
+        list[Path],
+        typer.Argument(
+            metavar="RUN…", help="Finished runs of one recipe that differ in the seed.", show_default=False
+        ),
+    ],
+    data: DataFolder,
+    out: Annotated[Path, typer.Option("--out", help="The new run folder.", show_default=False)],
+    device: Device = "auto",
+) -> None:
+    """Several runs as one that reads films as all of them together: better than each, and as much slower."""
+    from hilum import combining
+    from hilum.device import choose
+
+    info = combining.combine(runs, data, out, device=choose(device))
+    typer.echo(f"{out}: {info.name}, {info.model.classifiers} classifiers, trained on {info.trained_on}")
+
+
 def evaluate(
     run: RunFolder,
     data: DataFolder,

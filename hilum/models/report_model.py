@@ -1,22 +1,19 @@
-"""The whole reader: encoder, memory over the views, findings head, decoder."""
+"""The whole reader: what reads the films, memory over the views, decoder."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
-from hilum.models import decoders, encoders
+from hilum.models import decoders
 from hilum.models.background import BAG, BackgroundEncoder
 from hilum.models.encoders import EncoderShape
-from hilum.models.findings import FindingsHead
+from hilum.models.film_classifier import FilmClassifier
 from hilum.models.memory import Memory
-from hilum.study import Projection
-
-LATERAL = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +46,8 @@ class ModelConfig:
     """Of a Transformer decoder."""
     encoder_shape: EncoderShape = field(default_factory=EncoderShape)
     """What the encoder's first weights decided of its shape; filled in from them."""
+    classifiers: int = 1
+    """How many classifiers of this shape read the films together (``hilum.combining``). One is trained at a time."""
     trainable: int | None = None
     """How many of the encoder's last groups of layers learn; None: all of them. At 0 its maps are kept in half
     precision, since a cache holds them so."""
@@ -64,56 +63,24 @@ class ModelConfig:
         return self.vocabulary + len(self.background)
 
 
-class Neck(nn.Module):
-    """Maps of several scales to one, at the finest: what is small is seen fine, what it means is seen coarse.
-
-    Each map is projected to the same width, enlarged to the finest, and added (the top-down path of feature
-    pyramid networks, arXiv 1612.03144, section 3).
-    """
-
-    def __init__(self, widths: Sequence[int], width: int) -> None:
-        super().__init__()
-        self.project = nn.ModuleList(nn.Conv2d(channels, width, 1, bias=False) for channels in widths)
-        self.norm = nn.GroupNorm(8, width)
-
-    def forward(self, maps: Sequence[Tensor]) -> Tensor:
-        """(B, width, H, W) of the finest map, not negative."""
-        total: Tensor = self.project[0](maps[0])
-        for project, coarse in zip(list(self.project)[1:], maps[1:], strict=True):
-            larger = F.interpolate(project(coarse), size=total.shape[-2:], mode="nearest")
-            total = total + larger
-        return F.relu(self.norm(total))
-
-
 class ReportModel(nn.Module):
-    """Films in, findings and words out. Features are B studies x I views x G cells of the grid x D."""
+    """Films in, findings and words out. Features are B studies x I views x G cells of the grid x D, those of the
+    classifiers side by side."""
 
     def __init__(self, config: ModelConfig) -> None:
-        """Raises ValueError where the encoder's stride does not divide the image, or it has fewer groups than are
-        to learn."""
+        """Raises ValueError where the encoder's stride does not divide the image, it has fewer groups than are to
+        learn, or there is to be no classifier."""
         super().__init__()
+        if config.classifiers < 1:
+            raise ValueError(f"{config.classifiers} classifiers")
         self.config = config
-        self.encoder = encoders.build(config.encoder, config.encoder_shape)
-        groups = self.encoder.groups()
-        if config.image_size % self.encoder.stride:
-            raise ValueError(
-                f"{config.encoder}: {config.image_size} pixels are no multiple of {self.encoder.stride}"
+        self.classifiers = nn.ModuleList(
+            FilmClassifier(
+                config.encoder, config.encoder_shape, image_size=config.image_size, width=config.width,
+                findings=config.findings, codes=config.codes, dropout=config.dropout, trainable=config.trainable,
             )
-        learning = len(groups) if config.trainable is None else config.trainable
-        if not 0 <= learning <= len(groups):
-            raise ValueError(f"{config.encoder}: {learning} groups are to learn, it has {len(groups)}")
-        self._frozen = [layer for group in groups[: len(groups) - learning] for layer in group]
-        self.grid = config.image_size // self.encoder.stride
-        self.neck = Neck(self.encoder.widths, config.width)
-        self.position_GD = nn.Parameter(0.02 * torch.randn(self.grid**2, config.width))
-        self.projection = nn.Embedding(len(Projection), config.width)
-        nn.init.normal_(self.projection.weight, std=0.02)
-        self.norm = nn.LayerNorm(config.width)
-        self.head = FindingsHead(config.width, config.findings, config.dropout)
-        self.codes = nn.Linear(2 * config.width, len(config.codes)) if config.codes else None
-        if self.codes is not None:  # codes are rare: it starts from saying so
-            nn.init.zeros_(self.codes.weight)
-            nn.init.constant_(self.codes.bias, -3.0)
+            for _ in range(config.classifiers)
+        )  # fmt: skip
         # What writes is made last: whatever it is, what reads begins from the same numbers.
         self.decision_F: Tensor
         self.register_buffer("decision_F", torch.zeros(len(config.findings)))
@@ -129,17 +96,41 @@ class ReportModel(nn.Module):
             embedding=config.embedding, hidden=config.hidden, attention=config.attention, layers=config.layers,
             heads=config.heads, dropout=config.dropout,
         )  # fmt: skip
+        self.register_load_state_dict_pre_hook(_under_todays_names)  # type: ignore[no-untyped-call]
+
+    def each(self) -> list[FilmClassifier]:
+        """The classifiers."""
+        return list(self.classifiers)  # type: ignore[arg-type]
+
+    @property
+    def grid(self) -> int:
+        """Cells along a side of a film."""
+        return self.each()[0].grid
+
+    @property
+    def width(self) -> int:
+        """Of the features: of all classifiers together."""
+        return self.config.classifiers * self.config.width
+
+    @property
+    def sided_F(self) -> Tensor:
+        """Whether an output is a side."""
+        return self.each()[0].head.sided_F
 
     @property
     def device(self) -> torch.device:
         """Where the model is."""
-        return self.position_GD.device
+        return self.decision_F.device
+
+    def seeing(self) -> Iterator[nn.Module]:
+        """The parts on which ``see`` depends."""
+        for one in self.each():
+            yield from (one.encoder, one.neck)
 
     def reading_parameters(self) -> Iterator[nn.Parameter]:
-        """What stands between cached features and the decoder: places, norm and findings head."""
-        yield self.position_GD
-        for part in (self.projection, self.norm, self.head):
-            yield from part.parameters()
+        """What stands between cached features and the decoder: places, norms and findings heads."""
+        for one in self.each():
+            yield from one.reading_parameters()
 
     def writing_parameters(self) -> Iterator[nn.Parameter]:
         """What learns to write: the decoder, and what reads the background for it."""
@@ -148,58 +139,67 @@ class ReportModel(nn.Module):
             yield from self.background.parameters()
 
     def learning_parameters(self) -> list[nn.Parameter]:
-        """All but those of the encoder's frozen layers."""
-        frozen = {id(parameter) for layer in self._frozen for parameter in layer.parameters()}
+        """All but those of the encoders' frozen layers."""
+        frozen = {id(parameter) for one in self.each() for parameter in one.frozen_parameters()}
         return [parameter for parameter in self.parameters() if id(parameter) not in frozen]
-
-    def train(self, mode: bool = True) -> ReportModel:
-        """As any module; frozen layers stay in evaluation mode, so that their norms keep what they have counted."""
-        super().train(mode)
-        for layer in self._frozen:
-            layer.eval()
-        return self
 
     def see(self, images_MHW: Tensor) -> Tensor:
         """Films (M, H, W), float in [0, 1], to features of each (M, G, D): what a cache holds."""
-        return self.join(self.look(images_MHW))
+        return torch.cat([one.join(one.look(images_MHW)) for one in self.each()], -1)
 
     def look(self, images_MHW: Tensor) -> tuple[Tensor, ...]:
-        """The encoder's maps of films, rounded to half precision where it is wholly frozen."""
-        maps: tuple[Tensor, ...] = self.encoder(images_MHW)
-        return tuple(one.half().float() for one in maps) if self.config.trainable == 0 else maps
+        """The encoders' maps of films, each's own one after the other, rounded to half precision where they are
+        wholly frozen."""
+        return tuple(level for one in self.each() for level in one.look(images_MHW))
 
     def join(self, maps: Sequence[Tensor]) -> Tensor:
-        """The encoder's maps to features (M, G, D)."""
-        features_MDhw: Tensor = self.neck(maps)
-        return features_MDhw.flatten(2).transpose(1, 2)
+        """What ``look`` returned to features (M, G, D)."""
+        scales = len(maps) // self.config.classifiers
+        return torch.cat(
+            [one.join(maps[place * scales : (place + 1) * scales]) for place, one in enumerate(self.each())],
+            -1,
+        )
 
     def place(self, features_BIGD: Tensor, projection_BI: Tensor) -> Tensor:
         """Adds where on the film and in which projection each cell lies; returns (B, I x G, D)."""
-        placed = features_BIGD + self.position_GD + self.projection(projection_BI).unsqueeze(2)
-        return self.norm(placed).flatten(1, 2)  # type: ignore[no-any-return]
+        own = self._split(features_BIGD)
+        return torch.cat(
+            [one.place(part, projection_BI) for one, part in zip(self.each(), own, strict=True)], -1
+        )
+
+    def read(self, placed_BND: Tensor, cells_BIG: Tensor, projection_BI: Tensor) -> tuple[Tensor, Tensor]:
+        """The findings' logits (B, F) and the head's attention (B, F, N) of what was placed: of several classifiers
+        the mean of each (deep ensembles, Lakshminarayanan et al., NeurIPS 2017; logits, so that one that is sure is
+        heard)."""
+        found = [
+            one.read(part, cells_BIG, projection_BI)
+            for one, part in zip(self.each(), self._split(placed_BND), strict=True)
+        ]
+        logits, attention = zip(*found, strict=True)
+        return torch.stack(logits).mean(0), torch.stack(attention).mean(0)
 
     def read_findings(
         self, features_BIGD: Tensor, cells_BIG: Tensor, projection_BI: Tensor
     ) -> tuple[Tensor, Tensor, Tensor]:
         """The findings' logits (B, F), the head's attention (B, F, N) and the placed features (B, N, D)."""
         placed_BND = self.place(features_BIGD, projection_BI)
-        lateral_BI1 = (projection_BI == LATERAL).unsqueeze(-1)
-        logits_BF, attention_BFN = self.head(
-            placed_BND, cells_BIG.flatten(1), lateral_BI1.expand_as(cells_BIG).flatten(1)
-        )
-        return logits_BF, attention_BFN, placed_BND
+        return *self.read(placed_BND, cells_BIG, projection_BI), placed_BND
+
+    def contributions(self, placed_BND: Tensor, cells_BIG: Tensor) -> Tensor:
+        """What each cell adds to each finding's logit (``FindingsHead.contributions``), (B, findings without their
+        sides, N)."""
+        each = zip(self.each(), self._split(placed_BND), strict=True)
+        return torch.stack([one.head.contributions(part, cells_BIG.flatten(1)) for one, part in each]).mean(0)
 
     def read_codes(self, placed_BND: Tensor, cells_BIG: Tensor) -> Tensor:
-        """The logits of the codes (B, C), from the mean and the greatest of what ``read_findings`` placed: what the
-        encoder learns from besides the findings, and is not used otherwise. C is 0 where there are none."""
-        if self.codes is None:
-            return placed_BND.new_zeros(len(placed_BND), 0)
-        present_BN1 = cells_BIG.flatten(1).unsqueeze(-1)
-        mean_BD = (placed_BND * present_BN1).sum(1) / present_BN1.sum(1).clamp_min(1)
-        most_BD = placed_BND.masked_fill(~present_BN1, -torch.inf).amax(1)
-        pooled = self.head.dropout(torch.cat([mean_BD, most_BD], 1))
-        logits_BC: Tensor = self.codes(pooled)
-        return logits_BC
+        """The logits of the codes (B, C), from what ``read_findings`` placed: what the encoder learns from besides
+        the findings, and is not used otherwise. C is 0 where there are none."""
+        each = zip(self.each(), self._split(placed_BND), strict=True)
+        return torch.stack([one.read_codes(part, cells_BIG) for one, part in each]).mean(0)
+
+    def _split(self, features: Tensor) -> tuple[Tensor, ...]:
+        """To each classifier its own, of the last axis."""
+        return torch.split(features, self.config.width, -1)
 
     def remember(
         self, features_BIGD: Tensor, cells_BIG: Tensor, projection_BI: Tensor, told_BF: Tensor | None = None,
@@ -220,15 +220,29 @@ class ReportModel(nn.Module):
         self, placed_BND: Tensor, cells_BIG: Tensor, logits_BF: Tensor, told_BF: Tensor | None = None,
         background_BS: Tensor | None = None,
     ) -> Memory:  # fmt: skip
-        """The memory of what ``read_findings`` returned; ``told_BF`` and ``background_BS`` as in ``remember``."""
+        """The memory of what ``read_findings`` returned; ``told_BF`` and ``background_BS`` as in ``remember``. The
+        decoder looks at what the first classifier sees, and is told what all read together."""
         if self.config.conditioned:
             said_BF = torch.sigmoid(logits_BF - self.decision_F).detach()
             if told_BF is not None:
                 said_BF = torch.where(told_BF.isnan(), said_BF, told_BF)
             # The logit of a side is that of a finding that is there: it has a side as far as it is there.
-            there_BF = said_BF[:, self.head.base_F].masked_fill(~self.head.sided_F, 1.0)
+            there_BF = said_BF[:, self.each()[0].head.base_F].masked_fill(~self.sided_F, 1.0)
             condition_BC = 2.0 * said_BF * there_BF - 1.0
         else:
             condition_BC = logits_BF.new_zeros(logits_BF.shape[0], 0)
-        memory = Memory(placed_BND, cells_BIG.flatten(1), condition_BC)
+        memory = Memory(self._split(placed_BND)[0], cells_BIG.flatten(1), condition_BC)
         return memory if self.background is None else self.background(memory, background_BS)
+
+
+def todays_names(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """A state of before there could be several classifiers under today's names: it is that of the first."""
+    parts = ("encoder.", "neck.", "position_GD", "projection.", "norm.", "head.", "codes.")
+    return {f"classifiers.0.{name}" if name.startswith(parts) else name: one for name, one in state.items()}
+
+
+def _under_todays_names(module: nn.Module, state: dict[str, Any], *_: object) -> None:
+    del module
+    renamed = todays_names(state)
+    state.clear()
+    state.update(renamed)

@@ -262,8 +262,10 @@ def _of_run(encoder: str, run: Path, sha256: str | None) -> Start:
     if told.model.encoder != encoder:
         what = f"its encoder is {told.model.encoder}, and that of the recipe {encoder}"
         raise InputError(what, where=run, fix="name a run that has the recipe's encoder")
-    mine, expected = "encoder.", f"a run with the encoder {encoder} is expected"
-    held = {name.removeprefix(mine): part for name, part in tensors(file).items() if name.startswith(mine)}
+    expected = f"a run with the encoder {encoder} is expected"
+    # Of several classifiers the first one's; runs of before there could be several do not number it.
+    mine = re.compile(r"(classifiers\.0\.)?encoder\.")
+    held = {mine.sub("", name, count=1): part for name, part in tensors(file).items() if mine.match(name)}
     with torch.random.fork_rng(devices=[]):  # reading a file draws no numbers
         wanted = build(encoder, told.model.encoder_shape).state_dict()
     state = fitted(held, wanted, "", file, expected)
