@@ -72,12 +72,13 @@ def trained(recipe: str, seed: int, data: Path, work: Path, device: str) -> Path
 
 def _same(one: Mapping[str, Any], other: Mapping[str, Any], but: Sequence[str]) -> bool:
     """Whether two configurations differ in nothing ``but`` these, and in what the data filled in. What an older one
-    does not know is None in a newer one."""
+    does not know is None in a newer one, but for the classifiers, of which there was one."""
     filled = ("vocabulary", "findings", "codes", "encoder_shape")
     top = {*one, *other} - {*but, "model", "encoder_from"}
     shape = {*one["model"], *other["model"]} - {*filled}
+    models = [{"classifiers": 1, **described["model"]} for described in (one, other)]
     return all(one.get(name) == other.get(name) for name in top) and all(
-        one["model"].get(name) == other["model"].get(name) for name in shape
+        models[0].get(name) == models[1].get(name) for name in shape
     )
 
 

@@ -6,6 +6,7 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from benchmarks import ablation
@@ -43,6 +44,15 @@ def test_what_is_learnt_alike_is_learnt_once(tmp_path: Path, monkeypatch: pytest
     assert stages == ["encoder", "decoder"]
     other = checkpoints.read_info(ablation.trained("small-gru", 1, data, work, "cpu"))
     assert "encoder_from" not in other.training and ablation.minutes(work / "small-gru-1") > 0
+
+
+def test_a_run_of_before_there_could_be_several_classifiers_has_learnt_the_same() -> None:
+    described = msgspec.to_builtins(small())
+    before = {**described, "model": {**described["model"]}}
+    assert before["model"].pop("classifiers") == 1
+    assert ablation._same(described, before, ("name",)) and ablation._same(before, described, ("name",))
+    before["model"]["classifiers"] = 2
+    assert not ablation._same(described, before, ("name",))
 
 
 def test_seeds_together_are_made_once_and_nothing_is_learnt_from_them(

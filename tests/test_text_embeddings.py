@@ -344,6 +344,7 @@ def test_a_state_from_before_there_was_a_choice_can_be_resumed(tmp_path: Path) -
         "encoder_shape",
         "trainable",
         "codes",
+        "classifiers",
     ):
         before["model"].pop(name, None)
     for name in ("nucleus", "consensus", "consensus_power", "consistent"):

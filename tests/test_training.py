@@ -297,7 +297,7 @@ def test_a_frozen_transformer_from_a_folder_is_a_whole_run_without_it(tmp_path: 
     folder.rename(tmp_path / "moved")
     trained = checkpoints.load(tmp_path / "run").model
     assert trained.config.encoder_shape.mean == (0.5307,) * 3 and trained.grid == 5
-    kept = trained.encoder.state_dict()
+    kept = trained.each()[0].encoder.state_dict()
     assert torch.equal(kept["model.layernorm.weight"], published["layernorm.weight"])
     draft = Reporter.load(tmp_path / "run").report(dataset.studies[0], data)
     assert draft.model.name == "tiny"
