@@ -15,17 +15,18 @@ from hilum.text import embeddings
 @dataclass(frozen=True, slots=True)
 class StageConfig:
     """How long and how fast a stage learns. The rate warms up over ``warmup`` of the steps, then falls as a
-    half cosine; training stops after ``patience`` epochs without a better validation score. ``average`` is the decay
-    of an exponential average of the weights (0: none), which then is what is validated and kept. ``micro_batch``: so
-    many studies go through the model at once (0: the whole batch), their gradients added up: less memory, and but
-    for the statistics of batch norms and for dropout the same step."""
+    half cosine. Training stops after ``patience`` epochs without a better validation score, and the best epoch is
+    kept; where it is None it goes to its end, and the last is kept. ``average`` is the decay of an exponential average
+    of the weights (0: none), which then is what is validated and kept. ``micro_batch``: so many studies go through
+    the model at once (0: the whole batch), their gradients added up: less memory, and but for the statistics of batch
+    norms and for dropout the same step."""
 
     epochs: int
     batch_size: int
     rate: float
     weight_decay: float = 0.01
     warmup: float = 0.1
-    patience: int = 4
+    patience: int | None = 4
     clip: float = 1.0
     average: float = 0.0
     micro_batch: int = 0

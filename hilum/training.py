@@ -341,7 +341,7 @@ def _run_stage(
     loss_of: Callable[[Batch, Draws | None, int], PartLoss], score: Callable[[], dict[str, float]],
     saved: dict[str, Any] | None, files: _Files, team: parallel.Team, side: int = 0,
 ) -> None:  # fmt: skip
-    """The loop. Leaves the best epoch's weights (by ``score()["score"]``) in ``model``.
+    """The loop. Leaves the best epoch's weights (by ``score()["score"]``; the last's without patience) in ``model``.
 
     Films, of ``side`` pixels, are augmented; where it is 0 none are.
     """
@@ -374,7 +374,9 @@ def _run_stage(
         with atomic.replacing(files.out / checkpoints.RESUME) as temporary:
             torch.save(on_cpu(state), temporary)
 
-    while progress.epoch < stage.epochs and progress.epoch - progress.best_epoch <= stage.patience:
+    while progress.epoch < stage.epochs and (
+        stage.patience is None or progress.epoch - progress.best_epoch <= stage.patience
+    ):
         started = time.monotonic()
         order = epoch_order(lengths, stage.batch_size, config.seed, progress.epoch)
         what = f"{progress.stage} epoch {progress.epoch + 1}/{stage.epochs}"
@@ -422,7 +424,9 @@ def _run_stage(
         model.eval()
         with average.applied() if average is not None else nullcontext():
             scores = team.agree(score)
-            better = scores["score"] >= progress.best  # of equals the later: it has learnt more
+            better = (
+                stage.patience is None or scores["score"] >= progress.best
+            )  # of equals the later: it has learnt more
             if better:
                 progress.best, progress.best_epoch = scores["score"], progress.epoch
             if better and team.first:

@@ -216,6 +216,32 @@ def test_averaged_weights_are_validated_kept_and_resumed_exactly(
     assert weights(tmp_path / "killed") == weights(tmp_path / "whole")
 
 
+@pytest.mark.parametrize(("patience", "epochs", "kept"), [(2, 3, 0), (9, 4, 0), (None, 4, 3)])
+def test_the_best_epoch_is_kept_and_without_patience_the_last(
+    patience: int | None, epochs: int, kept: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The first epoch scores best here; and a run that was killed in the third keeps what a whole one keeps."""
+    data, stage = tmp_path / "data", StageConfig(epochs=4, batch_size=8, rate=5e-3, patience=patience)
+    made.dataset(data, 30)
+    config = replace(tiny(), encoder=None, decoder=stage)
+    scored: list[torch.Tensor] = []
+
+    def falling(model: ReportModel, *more: object) -> dict[str, float]:
+        del more
+        scored.append(model.decoder.out.weight.detach().clone())
+        return {"score": 1.0 / len(scored)}
+
+    monkeypatch.setattr(objectives, "writing_score", falling)
+    training.train(config, data, tmp_path / "whole")
+    assert len(scored) == epochs == len(checkpoints.read_log(tmp_path / "whole"))
+    assert torch.equal(checkpoints.load(tmp_path / "whole").model.decoder.out.weight, scored[kept])
+    scored.clear()
+    with made.killed_after(5, monkeypatch):
+        training.train(config, data, tmp_path / "killed")
+    training.train(config, data, tmp_path / "killed", resume=True)
+    assert weights(tmp_path / "killed") == weights(tmp_path / "whole")
+
+
 def test_a_resumed_run_shares_its_numbers_and_its_average(tmp_path: Path) -> None:
     """Each of them, and how a batch is divided, changes what is learnt; what is not chosen is no part of it."""
     (tmp_path / "studies.jsonl").write_text("")
