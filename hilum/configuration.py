@@ -16,8 +16,8 @@ from hilum.text import embeddings
 class StageConfig:
     """How long and how fast a stage learns. The rate warms up over ``warmup`` of the steps, then falls as a
     half cosine. Training stops after ``patience`` epochs without a better validation score, and the best epoch is
-    kept; where it is None it goes to its end, and the last is kept. ``average`` is the decay of an exponential average
-    of the weights (0: none), which then is what is validated and kept. ``micro_batch``: so many studies go through
+    kept; where it is None it goes to its end, and the last is kept. ``average`` is the decay of an exponential
+    average of the weights (0: none), which then is validated and kept. ``micro_batch``: so many studies go through
     the model at once (0: the whole batch), their gradients added up: less memory, and but for the statistics of batch
     norms and for dropout the same step."""
 
