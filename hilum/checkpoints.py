@@ -322,6 +322,7 @@ def model_card(info: RunInfo) -> str:
     if start is not None:
         further = ", ".join(part for part in (start.trained_on, start.licence) if part)
         origin = f"{start.name} ({further or start.layout}), SHA-256 `{start.sha256}`"
+    together = f"; {shape.classifiers} of them, read together" if shape.classifiers > 1 else ""
     bank = (
         "\n**`bank.json` holds the reports that it was trained on**, for drafting: do not pass this folder on.\n"
         if info.keeps_reports
@@ -341,7 +342,7 @@ def model_card(info: RunInfo) -> str:
 {bank}
 | | |
 |---|---|
-| encoder | {info.model.encoder}, {info.model.image_size} x {info.model.image_size} pixels |
+| encoder | {info.model.encoder}, {info.model.image_size} x {info.model.image_size} pixels{together} |
 | encoder started from | {origin} |
 | decoder | {decoder}, {info.model.vocabulary} words |
 | trained on | {info.trained_on}, split `{info.split}` |

@@ -80,7 +80,7 @@ def combine(runs: Sequence[Path], data: Path, out: Path, *, device: torch.device
 def _must_go_together(folder: Path, one: RunInfo, other_folder: Path, other: RunInfo) -> None:
     """Raises InputError, naming what differs, unless the seed alone does."""
     first, second = _described(one), _described(other)
-    apart = [name for name in first if first[name] != second[name]]
+    apart = [name for name in {**first, **second} if first.get(name) != second.get(name)]
     if apart:
         raise InputError(
             f"it differs from {folder} in more than the seed ({', '.join(apart)})", where=other_folder,

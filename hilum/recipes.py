@@ -20,7 +20,9 @@ def openi() -> TrainConfig:
     return TrainConfig(
         name="openi",
         model=ModelConfig(vocabulary=0, findings=(), image_size=160),
-        encoder=StageConfig(epochs=8, batch_size=16, rate=6e-4, weight_decay=0.02, patience=3, average=0.998),
+        encoder=StageConfig(
+            epochs=8, batch_size=16, rate=6e-4, weight_decay=0.02, patience=None, average=0.998
+        ),
         decoder=StageConfig(epochs=10, batch_size=16, rate=3e-3, patience=6, average=0.995),
         search=SearchConfig(beams=0, length_power=1.0, consistent=True),
         split="r2gen",
@@ -73,7 +75,7 @@ def phantom() -> TrainConfig:
     assert base.retrieval is not None
     return replace(
         base, name="phantom", invented=0.14, retrieval=replace(base.retrieval, agreement=0.2),
-        encoder=StageConfig(epochs=8, batch_size=16, rate=8e-4, weight_decay=0.02, patience=3, average=0.998),
+        encoder=StageConfig(epochs=8, batch_size=16, rate=8e-4, weight_decay=0.02, patience=None, average=0.998),
         decoder=StageConfig(epochs=8, batch_size=16, rate=3e-3, patience=6, average=0.995),
     )  # fmt: skip
 
@@ -99,7 +101,7 @@ def demo() -> TrainConfig:
         base,
         name="demo",
         model=replace(base.model, hidden=256, embedding=192, attention=128),
-        encoder=StageConfig(epochs=6, batch_size=16, rate=1e-3, weight_decay=0.02, patience=3),
+        encoder=StageConfig(epochs=6, batch_size=16, rate=1e-3, weight_decay=0.02, patience=None),
         decoder=StageConfig(epochs=12, batch_size=16, rate=4e-3, patience=8),
     )
 

@@ -424,9 +424,8 @@ def _run_stage(
         model.eval()
         with average.applied() if average is not None else nullcontext():
             scores = team.agree(score)
-            better = (
-                stage.patience is None or scores["score"] >= progress.best
-            )  # of equals the later: it has learnt more
+            # Of equals the later: it has learnt more.
+            better = stage.patience is None or scores["score"] >= progress.best
             if better:
                 progress.best, progress.best_epoch = scores["score"], progress.epoch
             if better and team.first:

@@ -80,6 +80,8 @@ def test_a_bad_film_is_one_line_and_nothing_is_written(hilum, run: Path, tmp_pat
     [
         (("report", "nowhere", "film.png"), "no such run folder"),
         (("train", "--data", "nowhere", "--recipe", "tiny", "--out", "run"), "no such folder"),
+        (("combine", "nowhere", "elsewhere", "--data", "data", "--out", "run"), "no such run folder"),
+        (("combine", "nowhere", "--data", "data", "--out", "run"), "one run cannot be combined with none"),
         (
             ("train", "--data", "nowhere", "--recipe", "huge", "--out", "run"),
             "no recipe 'huge'",

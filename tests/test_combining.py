@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -65,6 +66,7 @@ def test_what_is_read_is_the_mean_and_so_is_all_that_depends_on_it(
     torch.testing.assert_close(run.model.decision_F, decisions)
     assert run.info.thresholds not in [one.info.thresholds for one in each]
     assert run.info.training["combined"] == [one.info.weights_sha256 for one in each]
+    assert "64 x 64 pixels; 2 of them, read together |" in (combined / "README.md").read_text()
     assert [line["run"] for line in checkpoints.read_log(combined)] == [1] * 6 + [2] * 6
 
 
@@ -145,6 +147,12 @@ def test_what_cannot_be_combined_is_refused_in_one_line(
         InputError, match=r"more than the seed \(retrieval, training.emphasis, training.retrieval\)"
     ):
         combining.combine([first, other], data, out)
+    older = shutil.copytree(second, tmp_path / "older")
+    told = json.loads((older / "config.json").read_text())
+    del told["training"]["augment"]  # a run of before there was this choice
+    (older / "config.json").write_text(json.dumps(told))
+    with pytest.raises(InputError, match=r"in more than the seed \(training.augment\)"):
+        combining.combine([older, first], data, out)
     elsewhere = made.dataset(tmp_path / "elsewhere", 15)
     with pytest.raises(InputError, match="other data"):
         combining.combine([first, second], elsewhere.root, out)
