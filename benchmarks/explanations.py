@@ -30,7 +30,7 @@ from hilum.data.manifest import Dataset
 from hilum.explanations import FINDING, Explanation, Map, ReadAgain
 from hilum.imaging.geometry import upsample
 from hilum.metrics import faithfulness, grounding, intervals
-from hilum.objectives import has_films, learnable
+from hilum.objectives import has_films, learnable_of
 from hilum.reporter import Reporter
 from hilum.study import Draft, Study
 
@@ -67,7 +67,7 @@ def main() -> None:
         split = splits.read(options.data, reporter.run.info.split)
         studies = [by_id[name] for name in split.part(options.part) if name in by_id]
         studies = [study for study in studies if study.truth and has_films(study)][: options.studies]
-        training = [by_id[name] for name in split.train if name in by_id and learnable(by_id[name])]
+        training = learnable_of(by_id, split.train)
         drafts = reporter.report_all(dataset, studies)
         explained = explanations.measure(
             reporter, dataset, studies, drafts, training,

@@ -25,7 +25,7 @@ from hilum.data.films import load_films
 from hilum.device import CPU
 from hilum.errors import DataError, InputError
 from hilum.models.report_model import ReportModel
-from hilum.objectives import learnable
+from hilum.objectives import learnable_of
 from hilum.retrieval import Bank
 
 
@@ -114,9 +114,7 @@ def _together(runs: Sequence[Run]) -> ReportModel:
 def _validated(model: ReportModel, first: Run, data: Path) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """What ``model`` reads in the validation studies, and what there is: ``objectives.head_outputs``."""
     dataset, shape = manifest.read(data, need_images=True), model.config
-    by_id = dataset.by_id()
-    names = splits.read(data, first.info.split).validation
-    choosing = [by_id[name] for name in names if name in by_id and learnable(by_id[name])]
+    choosing = learnable_of(dataset.by_id(), splits.read(data, first.info.split).validation)
     if not choosing:
         raise DataError(
             f"split {first.info.split!r} leaves no validation studies with films and a report", where=data

@@ -54,6 +54,11 @@ def learnable(study: Study) -> bool:
     return has_films(study) and any(texts(study))
 
 
+def learnable_of(by_id: Mapping[str, Study], ids: Sequence[str]) -> list[Study]:
+    """The ``learnable`` ones among the studies ``ids`` that are there, in that order."""
+    return [by_id[name] for name in ids if name in by_id and learnable(by_id[name])]
+
+
 def vary(batch: Batch, generator: torch.Generator) -> Batch:
     """Some studies with a single view, some whose projections are not told, some without their background: so that
     all of these are learnt.

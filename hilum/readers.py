@@ -98,21 +98,21 @@ def cached_maps(model: ReportModel, films: Films, cache: Path) -> list[NDArray[n
 
 
 def _map_paths(model: ReportModel, films: Films, cache: Path) -> list[Path]:
-    name = f"maps-{_digest(films, *(one.encoder for one in model.each()))}"
-    return [
-        cache / f"{name}-{scale}.npy" for scale in range(sum(len(one.encoder.widths) for one in model.each()))
-    ]
+    encoders = [one.encoder for one in model.each()]
+    name, scales = f"maps-{_digest(films, *encoders)}", sum(len(one.widths) for one in encoders)
+    return [cache / f"{name}-{scale}.npy" for scale in range(scales)]
 
 
 def _seeing(model: ReportModel, films: Films, cache: Path) -> Callable[[range], Tensor]:
     """Chunks of films to their features: out of cached maps where there are any, or out of what each of several
     classifiers has cached alone, else from the pixels."""
-    alone = [_features_path(films, cache, one.encoder, one.neck) for one in model.each()]
-    if len(alone) > 1 and all(path.is_file() for path in alone):
-        seen = [np.load(path, mmap_mode="r") for path in alone]
-        return lambda chunk: torch.cat(
-            [torch.from_numpy(np.array(one[chunk.start : chunk.stop])) for one in seen], -1
-        )
+    if model.config.classifiers > 1:
+        alone = [_features_path(films, cache, one.encoder, one.neck) for one in model.each()]
+        if all(path.is_file() for path in alone):
+            seen = [np.load(path, mmap_mode="r") for path in alone]
+            return lambda chunk: torch.from_numpy(
+                np.concatenate([one[chunk.start : chunk.stop] for one in seen], -1)
+            )
     paths = _map_paths(model, films, cache)
     if model.config.trainable != 0 or not all(path.is_file() for path in paths):
         return lambda chunk: model.see(_images(films, chunk, model.device))

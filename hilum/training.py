@@ -40,7 +40,7 @@ from hilum.metrics.frequencies import Frequencies
 from hilum.models.decoders import begin_with
 from hilum.models.encoders import weights
 from hilum.models.report_model import ReportModel, todays_names
-from hilum.objectives import PartLoss, has_films, learnable
+from hilum.objectives import PartLoss, has_films, learnable_of
 from hilum.places import drawn_places
 from hilum.precision import Arithmetic
 from hilum.progress import track
@@ -105,10 +105,7 @@ def _train(
     dataset = manifest.read(data, need_images=True)
     split = splits.read(data, config.split)
     by_id = dataset.by_id()
-    learning, choosing = (
-        [by_id[name] for name in names if name in by_id and learnable(by_id[name])]
-        for names in (split.train, split.validation)
-    )
+    learning, choosing = (learnable_of(by_id, names) for names in (split.train, split.validation))
     if not learning or not choosing:
         raise DataError(f"split {config.split!r} leaves no studies with films and a report", where=data)
     if config.drawn_places and not dataset.info.simulated:

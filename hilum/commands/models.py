@@ -138,7 +138,7 @@ def combine(
     out: Annotated[Path, typer.Option("--out", help="The new run folder.", show_default=False)],
     device: Device = "auto",
 ) -> None:
-    """Several runs as one that reads films as all of them together: better than each, and as much slower."""
+    """Several runs as one that reads films as all of them together, in as many times the encoder's time."""
     from hilum import combining
     from hilum.device import choose
 
