@@ -355,7 +355,9 @@ def _run_stage(
         if average is not None:
             average.load(todays_names(saved["average"]))
     statistics = parallel.running_statistics(model)
-    lengths = [len(example.tokens) for example in examples]
+    # Reports of like length spare padding, and are nearly all normal or nearly all not. An encoder reads no word of
+    # them, and its norms want batches as mixed as what they will meet.
+    lengths = [0 if progress.stage == "encoder" else len(example.tokens) for example in examples]
     total = stage.epochs * math.ceil(len(examples) / stage.batch_size)
     last_save = time.monotonic()
 

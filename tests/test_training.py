@@ -242,6 +242,28 @@ def test_the_best_epoch_is_kept_and_without_patience_the_last(
     assert weights(tmp_path / "killed") == weights(tmp_path / "whole")
 
 
+def test_an_encoder_sees_batches_that_no_length_of_a_report_has_put_together(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data, said = tmp_path / "data", "The heart is normal."
+    whole = made.dataset(data, 40)
+    reports = [Report(" ".join([said] * (1 + row % 5)), "No disease.") for row in range(len(whole.studies))]
+    studies = [replace(one, report=report) for one, report in zip(whole.studies, reports, strict=True)]
+    manifest.write(data, whole.info, studies)
+    seen: dict[str, list[set[int]]] = {"encoder": [], "decoder": []}
+    for stage, loss in (("encoder", objectives.encoder_loss), ("decoder", objectives.decoder_loss)):
+
+        def watched(model, batch, *more, stage=stage, loss=loss, **named):  # type: ignore[no-untyped-def]
+            seen[stage].append(set((batch.tokens_BT != 0).sum(1).tolist()))
+            return loss(model, batch, *more, **named)
+
+        monkeypatch.setattr(objectives, f"{stage}_loss", watched)
+    one = StageConfig(epochs=1, batch_size=4, rate=1e-3)
+    training.train(replace(tiny(), encoder=one, decoder=one), data, tmp_path / "run")
+    mixed = {stage: np.mean([len(lengths) for lengths in some]) for stage, some in seen.items()}
+    assert mixed["encoder"] > 2 > mixed["decoder"]
+
+
 def test_a_resumed_run_shares_its_numbers_and_its_average(tmp_path: Path) -> None:
     """Each of them, and how a batch is divided, changes what is learnt; what is not chosen is no part of it."""
     (tmp_path / "studies.jsonl").write_text("")

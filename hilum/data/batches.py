@@ -158,7 +158,7 @@ def epoch_order(
     """The batches of an epoch as lists of indexes: a function of (seed, epoch) and the lengths alone.
 
     Studies are shuffled; within pools of ``pool`` batches they are sorted by length, so that little padding is
-    computed, and the batches of an epoch are shuffled again.
+    computed, and the batches of an epoch are shuffled again. Of one length they stay as they were shuffled.
     """
     generator = np.random.default_rng([seed, epoch])
     order = generator.permutation(len(lengths))
