@@ -46,6 +46,7 @@ from hilum.precision import Arithmetic
 from hilum.progress import track
 from hilum.retrieval import Bank, logits_of
 from hilum.retrieved import Retrieved
+from hilum.study import Study
 from hilum.text import embeddings
 from hilum.text.tokenizer import Tokenizer
 
@@ -159,20 +160,17 @@ def _train(
         begin_with(model.decoder.embed, *vectors.rows(tokenizer.words))
     model.to(device)
     films = team.in_turn(lambda: load_films(dataset, shape.image_size, model.grid, data / "cache"))
-    seen, examples, held_out = (
-        [
-            example(
-                study,
-                films,
-                tokenizer,
-                objectives.texts(study),
-                config.search.max_tokens,
-                shape.background,
-                shape.codes,
-            )
-            for study in some
-        ]
-        for some in (seeing, learning, choosing)
+
+    def ready(study: Study, texts: tuple[str, str]) -> Example:
+        return example(
+            study, films, tokenizer, texts, config.search.max_tokens, shape.background, shape.codes
+        )
+
+    # An encoder reads no word, so it is given none: batches of reports of like length are nearly all normal or nearly
+    # all not, and its norms want batches as mixed as what they will meet.
+    seen = [ready(study, ("", "")) for study in seeing]
+    examples, held_out = (
+        [ready(study, objectives.texts(study)) for study in some] for some in (learning, choosing)
     )
     references = [objectives.report_states(*objectives.texts(study)) for study in choosing]
     log: list[dict[str, Any]] = []
@@ -355,9 +353,7 @@ def _run_stage(
         if average is not None:
             average.load(todays_names(saved["average"]))
     statistics = parallel.running_statistics(model)
-    # Reports of like length spare padding, and are nearly all normal or nearly all not. An encoder reads no word of
-    # them, and its norms want batches as mixed as what they will meet.
-    lengths = [0 if progress.stage == "encoder" else len(example.tokens) for example in examples]
+    lengths = [len(example.tokens) for example in examples]
     total = stage.epochs * math.ceil(len(examples) / stage.batch_size)
     last_save = time.monotonic()
 
