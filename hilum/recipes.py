@@ -72,9 +72,8 @@ def _simulated() -> TrainConfig:
 def phantom() -> TrainConfig:
     """All that can be drawn; so many findings are called that .14 a report are expected to be wrong."""
     base = _simulated()
-    assert base.retrieval is not None
     return replace(
-        base, name="phantom", invented=0.14, retrieval=replace(base.retrieval, agreement=0.2),
+        base, name="phantom", invented=0.14,
         encoder=StageConfig(epochs=8, batch_size=16, rate=8e-4, weight_decay=0.02, patience=None, average=0.998),
         decoder=StageConfig(epochs=8, batch_size=16, rate=3e-3, patience=6, average=0.995),
     )  # fmt: skip

@@ -59,7 +59,7 @@ class RetrievalConfig:
     """
 
     ridge: float = 100.0
-    agreement: float = 0.3
+    agreement: float = 0.2
     sentences: int = 16
     each: int = 3
     background: tuple[str, ...] = ()
