@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 import hilum
+from hilum import waiting
 from hilum.commands import data, models, text
 from hilum.errors import HilumError
 from hilum.study import DISCLAIMER
@@ -21,6 +22,7 @@ app.add_typer(data.app, name="data")
 
 def main() -> None:
     """Entry point: 0 done, 2 the user can mend it (one line on standard error), 130 interrupted."""
+    waiting.asleep()
     try:
         status = app(standalone_mode=False) or 0
     except HilumError as error:

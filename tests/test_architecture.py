@@ -16,6 +16,7 @@ ROOMS = [
     "progress",
     "ahead",
     "allocator",
+    "waiting",
     "device",
     "precision",
     "averaging",
