@@ -26,6 +26,10 @@ from dataclasses import replace
 from pathlib import Path
 from unittest import mock
 
+from hilum import waiting
+
+waiting.asleep()  # as `hilum report` does, before PyTorch is loaded
+
 import cv2
 import numpy as np
 import torch

@@ -31,6 +31,9 @@ WORDS, VOCABULARY, FILMS, MICRO = 45, 900, 256, 16
 def measure(
     case: str, studies: int, threads: int, batch_size: int, recipe: str = "openi"
 ) -> dict[str, float]:
+    from hilum import waiting
+
+    waiting.asleep()  # as `hilum train` does, before PyTorch is loaded
     import numpy as np
     import torch
 
